@@ -1,0 +1,1 @@
+"""mailpost: a pluggable mail server on Twisted."""

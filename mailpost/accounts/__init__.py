@@ -1,0 +1,1 @@
+"""Who may have which mail: users, passwords, realm."""

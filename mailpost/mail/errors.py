@@ -1,0 +1,47 @@
+"""The kinds of failure a mail operation can have; each wire gives a kind its own code.
+
+Whoever fails raises `MailError(kind, text)`; a protocol's session catches it in one place and renders it
+(`[TRYCREATE]`, `[OVERQUOTA]`, `452 4.2.2`). The text is for the person at the client: it names no path of
+the server and no exception.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+
+class ErrorKind(Enum):
+    """What went wrong, in terms that every protocol can translate.
+
+    RFC: 5530 §3 names the IMAP response codes that most of these become.
+    """
+
+    NO_SUCH_FOLDER = auto()
+    FOLDER_EXISTS = auto()
+    BAD_FOLDER_NAME = auto()
+    NOT_SELECTABLE = auto()
+    HAS_CHILDREN = auto()
+    READ_ONLY = auto()
+    NO_PERMISSION = auto()
+    OVER_QUOTA = auto()
+    DISK_FULL = auto()
+    MESSAGE_TOO_BIG = auto()
+    LIMIT = auto()
+    EXPUNGED = auto()
+    IN_USE = auto()
+    UNAVAILABLE = auto()
+    CORRUPT = auto()
+    BAD_CHARSET = auto()
+    UNKNOWN_ENCODING = auto()
+    CANNOT = auto()
+    AUTHENTICATION_FAILED = auto()
+    PRIVACY_REQUIRED = auto()
+
+
+class MailError(Exception):
+    """An operation that could not be done, with its kind and a sentence for the person at the client."""
+
+    def __init__(self, kind: ErrorKind, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+        self.text = text

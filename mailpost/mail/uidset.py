@@ -1,0 +1,96 @@
+"""Sets of UIDs and sequence numbers as sorted, disjoint ranges.
+
+`UidSet` is a set of numbers; `SequenceSet` is what a client wrote, in which `*` may stand for the largest
+number in use. Neither ever grows with the width of a range: `1:4294967295` is one pair.
+
+RFC: 3501 §9 (sequence-set), 9051 §9
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+STAR = 0
+"""Stands for `*` in a SequenceSet; no message has the number 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class UidSet:
+    """A set of positive 32-bit numbers: inclusive ranges, ascending, neither touching nor overlapping."""
+
+    ranges: tuple[tuple[int, int], ...] = ()
+
+    @classmethod
+    def of(cls, numbers: Iterable[int]) -> UidSet:
+        """The set of these numbers, in any order, with repeats."""
+        return cls.of_ranges((n, n) for n in numbers)
+
+    @classmethod
+    def of_ranges(cls, ranges: Iterable[tuple[int, int]]) -> UidSet:
+        """The union of inclusive ranges, in any order; each may be given either way round."""
+        merged: list[tuple[int, int]] = []
+        for low, high in sorted((min(pair), max(pair)) for pair in ranges):
+            if merged and low <= merged[-1][1] + 1:
+                if high > merged[-1][1]:
+                    merged[-1] = (merged[-1][0], high)
+            else:
+                merged.append((low, high))
+        return cls(tuple(merged))
+
+    def __contains__(self, number: int) -> bool:
+        at = bisect_right(self.ranges, (number, 1 << 33)) - 1
+        return at >= 0 and self.ranges[at][0] <= number <= self.ranges[at][1]
+
+    def __iter__(self) -> Iterator[int]:
+        for low, high in self.ranges:
+            yield from range(low, high + 1)
+
+    def __len__(self) -> int:
+        return sum(high - low + 1 for low, high in self.ranges)
+
+    def __bool__(self) -> bool:
+        return bool(self.ranges)
+
+    def members(self, numbers: Sequence[int]) -> list[int]:
+        """Which of these ascending numbers are in the set, ascending: O(ranges x log n + result)."""
+        found: list[int] = []
+        for low, high in self.ranges:
+            found += numbers[bisect_left(numbers, low) : bisect_right(numbers, high)]
+        return found
+
+    def __or__(self, other: UidSet) -> UidSet:
+        return UidSet.of_ranges((*self.ranges, *other.ranges))
+
+    def __and__(self, other: UidSet) -> UidSet:
+        both: list[tuple[int, int]] = []
+        mine, theirs = iter(self.ranges), iter(other.ranges)
+        a, b = next(mine, None), next(theirs, None)
+        while a and b:
+            low, high = max(a[0], b[0]), min(a[1], b[1])
+            if low <= high:
+                both.append((low, high))
+            if a[1] < b[1]:
+                a = next(mine, None)
+            else:
+                b = next(theirs, None)
+        return UidSet(tuple(both))
+
+    def __str__(self) -> str:
+        return ",".join(f"{low}" if low == high else f"{low}:{high}" for low, high in self.ranges)
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceSet:
+    """Ranges as the client wrote them; either end may be STAR."""
+
+    parts: tuple[tuple[int, int], ...]
+
+    def resolve(self, largest: int) -> UidSet:
+        """The numbers meant while `largest` is the largest in use; `*` means nothing where that is 0.
+
+        `*:5` with 3 messages means 3:5, as the RFC has it. RFC: 3501 §9 (seq-range)
+        """
+        pairs = ((low or largest, high or largest) for low, high in self.parts)
+        return UidSet.of_ranges(pair for pair in pairs if pair[0] and pair[1])

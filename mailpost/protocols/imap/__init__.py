@@ -1,0 +1,1 @@
+"""IMAP for clients: connection, session, commands."""

@@ -1,0 +1,1 @@
+"""Tier 1: Maildir++ trees, shared with other programs."""
