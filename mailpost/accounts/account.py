@@ -1,0 +1,47 @@
+"""Who a user is: a checked name, and what the directory knows of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LONGEST_NAME = 200
+"""Octets in UTF-8; a name becomes the name of a folder, and 255 is the most that file systems take."""
+
+
+class BadUserName(ValueError):
+    """This name cannot be anybody's."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """One user of a directory."""
+
+    name: str
+    """As the directory spells it, already checked; mail is kept under this name."""
+    password: str
+    """`{SCHEME}hash`; "" when no password lets this user in."""
+
+
+def checked_user(name: bytes | str) -> str:
+    """The name as text, if it is safe to be the name of a folder and to stand in a line of a file or a log.
+
+    Refused: the empty name, over-long ones, a leading dot, `/` and backslash, `..`, `:`, spaces at either end, control
+    characters and whatever Unicode does not print.
+
+    Raises:
+        BadUserName: with the reason; it does not repeat the name.
+    """
+    if isinstance(name, bytes):
+        try:
+            name = name.decode()
+        except UnicodeDecodeError:
+            raise BadUserName("a user name must be UTF-8") from None
+    if not name:
+        raise BadUserName("a user name must not be empty")
+    if len(name.encode(errors="replace")) > LONGEST_NAME:
+        raise BadUserName(f"a user name must not be longer than {LONGEST_NAME} octets")
+    if not name.isprintable() or name != name.strip():
+        raise BadUserName("a user name must not have control characters, or spaces at its ends")
+    if name.startswith((".", "#")) or ".." in name or any(character in name for character in "/\\:"):
+        raise BadUserName('a user name must not begin with a dot or "#", nor have "..", "/", "\\" or ":" in it')
+    return name
