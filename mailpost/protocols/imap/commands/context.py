@@ -1,0 +1,113 @@
+"""What a command's handler is given, and what it answers with.
+
+A handler is `async def fetch(context: Context, command: Fetch) -> Completed | None`. It writes its untagged responses
+with `context.write` and returns; the session sends the tagged response. To refuse, it raises `MailError` (NO with
+a code) or `wire.imap.grammar.ParseError` (BAD). One handler runs at a time on a connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from mailpost.protocols.imap.settings import ImapSettings
+
+if TYPE_CHECKING:
+    from mailpost.protocols.imap.selected import SelectedMailbox
+
+
+class State(Enum):
+    """Where a session is; the values are the prefixes of Twisted's command tables. RFC: 3501 §3, 9051 §3"""
+
+    NOT_AUTHENTICATED = "unauth"
+    AUTHENTICATED = "auth"
+    SELECTED = "select"
+    LOGOUT = "logout"
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """How a command ended: the tagged response. None stands for `Completed()`."""
+
+    text: bytes = b""
+    """For a person; empty means "<NAME> completed"."""
+    code: bytes = b""
+    """A response code without its brackets: b"READ-WRITE", b"APPENDUID 1 2"."""
+    ok: bool = True
+    """False makes it a NO: for what was done in part. What failed outright raises MailError."""
+
+
+class Context(Protocol):
+    """A session, as its commands see it."""
+
+    settings: ImapSettings
+    clock: IReactorTime
+    tag: bytes
+    """Of the command that runs."""
+    state: State
+    selected: SelectedMailbox | None
+    """The open mailbox; not None in every handler whose spec asks for the selected state."""
+    enabled: set[str]
+    """Extensions switched on by ENABLE or by use, in capitals: "CONDSTORE"."""
+
+    @property
+    def account(self) -> Any:
+        """The `storage.interfaces.IMailAccount` of who logged in; a bug to ask before that."""
+
+    # -- output
+
+    def write(self, data: bytes | Sequence[bytes]) -> None:
+        """Add whole or part lines (CRLF included) to the output. Nothing is sent per call: chunks are joined."""
+
+    async def drained(self) -> None:
+        """Hand over what has been written; wait while the client is not reading. Call it per 64 KiB or batch."""
+
+    def continuation(self, text: bytes) -> None:
+        """Send "+ text" now, with all that was written before it."""
+
+    def client_line(self) -> Deferred[bytes]:
+        """The next line from the client (without CRLF) that is not a command: IDLE's DONE, a SASL response."""
+
+    async def report_changes(self, expunges_allowed: bool) -> None:
+        """Refresh the selected mailbox and write what changed in it. RFC: 3501 §5.2, §7.4.1
+
+        The session does it before each tagged response as the command's spec allows; IDLE does it when it is woken.
+        """
+
+    def bye(self, text: bytes) -> None:
+        """Write "* BYE text" and close the connection when this command is answered."""
+
+    # -- state
+
+    def capabilities(self) -> list[bytes]:
+        """What is announced in the present state."""
+
+    def select(self, selected: SelectedMailbox) -> None:
+        """Enter the selected state with this mailbox. The one before must have been left (`deselect`)."""
+
+    def deselect(self) -> None:
+        """Release the selected mailbox, if any, and be in the authenticated state."""
+
+
+class LiteralSink(Protocol):
+    """Where a streamed literal goes: what `LiteralPolicy` gave for it. An `ISpool` is one."""
+
+    size: int
+
+    def write(self, data: bytes) -> Any:
+        """Take the next octets; None, or something to await before more is given."""
+
+    def abort(self) -> None:
+        """The rest will not come, or the command was refused: throw it away. Harmless after it was taken."""
+
+
+LiteralPolicy = Callable[[Context, int, int], "LiteralSink | None"]
+"""Asked before a literal of a command is let in: (context, octets of this one, its index among the command's
+literals). None: keep it in memory as bytes, within `ImapSettings.literal_size`. A sink: stream it there, the
+command's parser sees the sink in the literal's place. Raises MailError to refuse it; the command is answered NO.
+"""
