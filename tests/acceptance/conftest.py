@@ -1,0 +1,47 @@
+"""One server with the whole corpus in it, shared by the tests that only read it; fresh ones for the others."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.server import Twistd, configured, mailpost
+from tests.corpus import messages
+
+
+def corpus_folder(made: Path) -> Path:
+    """A folder of messages, one a file: the corpus named in MAILPOST_CORPUS, or what the project makes."""
+    named = os.environ.get("MAILPOST_CORPUS")
+    if named:
+        return Path(named)
+    made.mkdir()
+    for number, octets in enumerate(messages()):
+        (made / f"{number:05}.eml").write_bytes(octets)
+    return made
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return corpus_folder(tmp_path_factory.mktemp("corpus") / "made")
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Iterator[Twistd]:
+    """A server whose user ann has the corpus in her folder "Corpus"."""
+    folder = tmp_path_factory.mktemp("library")
+    server = configured(folder)
+    config = str(folder / "mailpost.toml")
+    done = mailpost("import", "ann", str(corpus), "--folder", "Corpus", "--config", config)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with server:
+        yield server
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Twistd]:
+    """A fresh server with the users ann and bob."""
+    with configured(tmp_path, users=("ann", "bob")) as running:
+        yield running

@@ -1,0 +1,148 @@
+"""What one client does, another that idles sees; with IMAPClient, which people use.
+
+RFC: 2177 §3, 3501 §5.2, 6851 §3, 4315 §3, 7162 §3.1, 4731 §3.1, 6154 §2
+"""
+
+from __future__ import annotations
+
+import email
+import email.utils
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from imapclient import IMAPClient
+
+from tests.acceptance.server import Twistd
+from tests.corpus import messages
+
+
+def connected(server: Twistd, user: str = "ann") -> IMAPClient:
+    client = IMAPClient("127.0.0.1", server.port, ssl=False, timeout=20)
+    client.login(user, "pass")
+    return client
+
+
+@pytest.fixture
+def pair(server: Twistd) -> Iterator[tuple[IMAPClient, IMAPClient]]:
+    """Two clients of ann with INBOX selected, 20 messages in it."""
+    first, second = connected(server), connected(server)
+    for octets in messages()[:20]:
+        first.append("INBOX", octets)
+    first.select_folder("INBOX")
+    second.select_folder("INBOX")
+    yield first, second
+    first.logout()
+    second.logout()
+
+
+def heard(idler: IMAPClient, act: Callable[[], object], wanted: object) -> list[object]:
+    """What an idling client hears while another acts, until `wanted` is among it (or five seconds)."""
+    idler.idle()
+    act()
+    news: list[object] = []
+    until = time.monotonic() + 5
+    while wanted not in news and time.monotonic() < until:
+        news += idler.idle_check(timeout=1)
+    idler.idle_done()
+    assert wanted in news
+    return news
+
+
+def test_flags_set_by_one_are_seen_by_the_other(pair: tuple[IMAPClient, IMAPClient]) -> None:
+    actor, idler = pair
+    news = heard(
+        idler,
+        lambda: actor.add_flags(actor.search()[4:5], [rb"\Flagged", b"$Work"]),
+        (5, b"FETCH", (b"FLAGS", (b"\\Flagged", b"$Work"))),
+    )
+    assert len(news) == 1
+    assert idler.search(["FLAGGED", "KEYWORD", "$Work"]) == actor.search()[4:5]
+
+
+def test_a_new_message_is_heard_at_once(pair: tuple[IMAPClient, IMAPClient]) -> None:
+    actor, idler = pair
+    assert (21, b"EXISTS") in heard(idler, lambda: actor.append("INBOX", messages()[20]), (21, b"EXISTS"))
+
+
+def test_expunge_is_heard_with_the_right_numbers(pair: tuple[IMAPClient, IMAPClient]) -> None:
+    actor, idler = pair
+    uids = actor.search()
+    actor.delete_messages([uids[2], uids[9]])
+    heard(idler, actor.expunge, (9, b"EXPUNGE"))
+    assert idler.search() == [uid for uid in uids if uid not in (uids[2], uids[9])]
+
+
+def test_a_move_shows_in_both_folders(pair: tuple[IMAPClient, IMAPClient]) -> None:
+    actor, idler = pair
+    uids = actor.search()
+    wanted = actor.fetch(uids[:3], ["BODY.PEEK[]"])
+    heard(idler, lambda: actor.move(uids[:3], "Archive"), (1, b"EXPUNGE"))
+    assert idler.search() == uids[3:]
+    idler.select_folder("Archive")
+    there = idler.fetch(idler.search(), ["BODY.PEEK[]"])
+    assert [row[b"BODY[]"] for row in there.values()] == [row[b"BODY[]"] for row in wanted.values()]
+
+
+def test_a_copy_keeps_flags_and_date(pair: tuple[IMAPClient, IMAPClient]) -> None:
+    actor, idler = pair
+    uid = actor.search()[0]
+    actor.set_flags([uid], [rb"\Seen", b"$Forwarded"])
+    before = actor.fetch([uid], ["FLAGS", "INTERNALDATE", "RFC822.SIZE"])[uid]
+    actor.copy([uid], "Archive")
+    idler.select_folder("Archive")
+    (copy,) = idler.fetch(idler.search(), ["FLAGS", "INTERNALDATE", "RFC822.SIZE"]).values()
+    assert set(copy[b"FLAGS"]) - {rb"\Recent"} == set(before[b"FLAGS"]) - {rb"\Recent"}
+    assert copy[b"INTERNALDATE"] == before[b"INTERNALDATE"]
+    assert copy[b"RFC822.SIZE"] == before[b"RFC822.SIZE"]
+
+
+def test_folders_are_the_same_for_both(pair: tuple[IMAPClient, IMAPClient]) -> None:
+    actor, other = pair
+    actor.create_folder("Projects/Größe")
+    actor.subscribe_folder("Projects/Größe")
+    assert "Projects/Größe" in [name for _, _, name in other.list_folders()]
+    actor.rename_folder("Projects", "Done")
+    names = [name for _, _, name in other.list_folders()]
+    assert "Done/Größe" in names and "Projects/Größe" not in names
+    actor.delete_folder("Done/Größe")
+    assert "Done/Größe" not in [name for _, _, name in other.list_folders()]
+    uses = {name: flags for flags, _, name in other.list_folders()}
+    assert rb"\Sent" in uses["Sent"] and rb"\Trash" in uses["Trash"]
+
+
+def test_envelopes_agree_with_the_email_package(library: Twistd) -> None:
+    client = connected(library)
+    client.select_folder("Corpus", readonly=True)
+    rows = client.fetch("1:*", ["ENVELOPE", "BODY.PEEK[HEADER]"])
+    compared = 0
+    for row in rows.values():
+        envelope, parsed = row[b"ENVELOPE"], email.message_from_bytes(row[b"BODY[HEADER]"])
+        if parsed.defects or not row[b"BODY[HEADER]"].isascii():
+            continue
+        compared += 1
+        assert text(envelope.subject) == text(parsed["subject"])
+        assert text(envelope.message_id) == text(parsed["message-id"])
+        sender = email.utils.getaddresses([text(parsed["from"])])
+        if sender and sender[0][1].count("@") == 1 and envelope.from_:
+            mailbox, host = sender[0][1].split("@")
+            assert (envelope.from_[0].mailbox.decode(), envelope.from_[0].host.decode()) == (mailbox, host)
+    assert compared > len(rows) * 0.7
+    client.logout()
+
+
+def text(value: object) -> str:
+    """A header's value on one line, white space folded."""
+    if isinstance(value, bytes):
+        value = value.decode("latin-1")
+    return " ".join(str(value or "").split())
+
+
+def test_mod_sequences_and_esearch(pair: tuple[IMAPClient, IMAPClient]) -> None:
+    actor, other = pair
+    uids = actor.search()
+    before = other.folder_status("INBOX", ["HIGHESTMODSEQ"])[b"HIGHESTMODSEQ"]
+    actor.add_flags(uids[:2], [rb"\Answered"])
+    changed = other.fetch("1:*", ["FLAGS"], [f"CHANGEDSINCE {before}"])
+    assert sorted(changed) == uids[:2]
+    assert all(row[b"MODSEQ"][0] > before for row in changed.values())
