@@ -7,7 +7,7 @@ a code) or `wire.imap.grammar.ParseError` (BAD). One handler runs at a time on a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
@@ -55,6 +55,9 @@ class Context(Protocol):
     enabled: set[str]
     """Extensions switched on by ENABLE or by use, in capitals: "CONDSTORE"."""
 
+    streamed: list[LiteralSink]
+    """The message literals of the command that runs, complete, in their order. Those not taken are aborted after it."""
+
     @property
     def account(self) -> Any:
         """The `storage.interfaces.IMailAccount` of who logged in; a bug to ask before that."""
@@ -95,9 +98,10 @@ class Context(Protocol):
 
 
 class LiteralSink(Protocol):
-    """Where a streamed literal goes: what `LiteralPolicy` gave for it. An `ISpool` is one."""
+    """Where a message literal goes: what a `LiteralPolicy` gave for it. An `ISpool` is one."""
 
     size: int
+    """Octets written so far."""
 
     def write(self, data: bytes) -> Any:
         """Take the next octets; None, or something to await before more is given."""
@@ -106,8 +110,7 @@ class LiteralSink(Protocol):
         """The rest will not come, or the command was refused: throw it away. Harmless after it was taken."""
 
 
-LiteralPolicy = Callable[[Context, int, int], "LiteralSink | None"]
-"""Asked before a literal of a command is let in: (context, octets of this one, its index among the command's
-literals). None: keep it in memory as bytes, within `ImapSettings.literal_size`. A sink: stream it there, the
-command's parser sees the sink in the literal's place. Raises MailError to refuse it; the command is answered NO.
+LiteralPolicy = Callable[[Context, Any, int], Awaitable[LiteralSink]]
+"""Asked before a message literal is let in: (context, the command so far, octets offered). It may raise MailError:
+the literal is refused and the command answered NO. Its answer is put into `Context.streamed` when it is full.
 """

@@ -41,4 +41,4 @@ class CommandSpec:
     uid: bool = False
     """Whether "UID NAME" exists."""
     literals: LiteralPolicy | None = None
-    """Streams its literals; None keeps them in memory."""
+    """Where its message literals go (APPEND)."""
