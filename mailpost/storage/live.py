@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from mailpost.mail.flags import Flags
+from mailpost.mail.flags import NO_FLAGS, SEEN, Flags, intern_flags
 
 LONGEST_JOURNAL = 4096
 """Entries kept before lagging cursors are told to catch up."""
@@ -109,6 +109,8 @@ class LiveMailbox:
         self._journal: list[Change] = []
         self._start = 0
         self._cursors: dict[Cursor, None] = {}
+        self._first_unseen: int | None = None
+        self._keywords: frozenset[str] | None = None
 
     @property
     def _end(self) -> int:
@@ -129,6 +131,19 @@ class LiveMailbox:
             if self.uids[first:last] == list(uids):
                 return range(first, last)
         return [at for at in map(self.position, uids) if at >= 0]
+
+    def first_unseen(self) -> int:
+        """Index of the first message without \\Seen, or -1; looked for once after each change."""
+        if self._first_unseen is None:
+            self._first_unseen = next((at for at, flags in enumerate(self.flags) if SEEN not in flags), -1)
+        return self._first_unseen
+
+    def keywords(self) -> frozenset[str]:
+        """The keywords that any message has; looked for once after each change."""
+        if self._keywords is None:
+            met = NO_FLAGS.union(*set(self.flags))
+            self._keywords = intern_flags(flag for flag in met if not flag.startswith("\\"))
+        return self._keywords
 
     def attach(self, watcher: Watcher) -> Cursor:
         """A cursor at the end of the journal: what is in the columns now counts as read."""
@@ -192,6 +207,7 @@ class LiveMailbox:
 
     def _record(self, change: Change) -> None:
         self.highest_modseq = max(self.highest_modseq, change.modseq)
+        self._first_unseen = self._keywords = None
         if not self._cursors:
             self._start += 1
             return
