@@ -8,8 +8,8 @@ LONGEST_NAME = 200
 """Octets in UTF-8; a name becomes the name of a folder, and 255 is the most that file systems take."""
 
 
-class BadUserName(ValueError):
-    """This name cannot be anybody's."""
+class UserNameError(ValueError):
+    """A name that nobody can have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +29,19 @@ def checked_user(name: bytes | str) -> str:
     characters and whatever Unicode does not print.
 
     Raises:
-        BadUserName: with the reason; it does not repeat the name.
+        UserNameError: with the reason; it does not repeat the name.
     """
     if isinstance(name, bytes):
         try:
             name = name.decode()
         except UnicodeDecodeError:
-            raise BadUserName("a user name must be UTF-8") from None
+            raise UserNameError("a user name must be UTF-8") from None
     if not name:
-        raise BadUserName("a user name must not be empty")
+        raise UserNameError("a user name must not be empty")
     if len(name.encode(errors="replace")) > LONGEST_NAME:
-        raise BadUserName(f"a user name must not be longer than {LONGEST_NAME} octets")
+        raise UserNameError(f"a user name must not be longer than {LONGEST_NAME} octets")
     if not name.isprintable() or name != name.strip():
-        raise BadUserName("a user name must not have control characters, or spaces at its ends")
+        raise UserNameError("a user name must not have control characters, or spaces at its ends")
     if name.startswith((".", "#")) or ".." in name or any(character in name for character in "/\\:"):
-        raise BadUserName('a user name must not begin with a dot or "#", nor have "..", "/", "\\" or ":" in it')
+        raise UserNameError('a user name must not begin with a dot or "#", nor have "..", "/", "\\" or ":" in it')
     return name

@@ -1,0 +1,241 @@
+"""Users in a passwd-style file, compatible with Dovecot's passwd-file.
+
+    name:{SCHEME}hash:uid:gid:gecos:home:shell:extra fields
+
+Only the name, the password and an extra field `nologin` mean something here; the rest is Dovecot's and stays as it is,
+and so do comments and lines that cannot be read. The file is read again when its modification time, size or inode
+changes, looked at once a second at most, in a worker thread. A bad line is a warning with its number and does not
+take the others down.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from secrets import token_bytes
+from typing import TypeVar
+
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from mailpost.accounts.account import User, checked_user
+from mailpost.accounts.interfaces import IUserDirectory
+from mailpost.accounts.passwords import scheme_of
+
+T = TypeVar("T")
+Run = Callable[[Callable[[], T]], Awaitable[T]]
+
+PASSWORD_MECHANISMS = frozenset({"PLAIN", "LOGIN"})
+_UNUSED_DECOY = User("", "{PBKDF2}$1$none$50000$" + "0" * 40)
+_LOCKED = re.compile(r"[!*].*|x|")
+"""What lets nobody in: no password, one behind a lock mark, or kept elsewhere, as passwd(5) has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a users file says."""
+
+    users: Mapping[str, User] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+    """One sentence for each bad line, beginning with its line number."""
+
+
+def parse(text: str) -> Listing:
+    """Read the text of a users file."""
+    users: dict[str, User] = {}
+    warnings = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        try:
+            user = _parse_line(line.rstrip("\r"))
+        except ValueError as problem:
+            warnings.append(f"line {number}: {problem}")
+            continue
+        if user.name in users:
+            warnings.append(f"line {number}: user {user.name} is listed twice; the first counts")
+            continue
+        users[user.name] = user
+    return Listing(users, warnings)
+
+
+def _parse_line(line: str) -> User:
+    name, _, rest = line.partition(":")
+    name = checked_user(name)
+    password, *others = rest.split(":", 6)
+    extra = others[5].split() if len(others) > 5 else []
+    if _LOCKED.fullmatch(password) or any(item.partition("=")[0] == "nologin" for item in extra):
+        return User(name, "")
+    scheme_of(password)
+    return User(name, password)
+
+
+@implementer(IUserDirectory)
+class PasswordFile:
+    """A users file as a directory."""
+
+    _log = Logger()
+
+    def __init__(self, path: Path, run: Run[None], seconds: Callable[[], float]) -> None:
+        """Nothing is read before the first question.
+
+        Args:
+            path: the file.
+            run: runs a blocking function in a worker thread and answers with an awaitable.
+            seconds: a clock that only goes forward.
+        """
+        self.path = path
+        self._run = run
+        self._seconds = seconds
+        self._listing = Listing()
+        self._lower: dict[str, str] = {}
+        self._seen: object = None
+        self._looked = float("-inf")
+        self._key = token_bytes(16)
+
+    async def find(self, name: str) -> User | None:
+        """The user of this name, or of this name in lower case."""
+        await self.refresh()
+        users = self._listing.users
+        return users.get(name) or users.get(name.lower())
+
+    def decoy(self, name: str) -> User:
+        """One of the users, always the same for a name."""
+        real = [user for user in self._listing.users.values() if user.password]
+        if not real:
+            return _UNUSED_DECOY
+        digest = blake2b(name.encode(errors="replace"), key=self._key, digest_size=8).digest()
+        return real[int.from_bytes(digest, "big") % len(real)]
+
+    def mechanisms(self) -> frozenset[str]:
+        """Every scheme can test a plain password."""
+        return PASSWORD_MECHANISMS
+
+    async def refresh(self, now: bool = False) -> None:
+        """Read the file again if it has changed; looks once a second at most, or `now`."""
+        time = self._seconds()
+        if now or self._seen is None or time - self._looked >= 1:
+            self._looked = time
+            await self._run(self.load)
+
+    def load(self) -> None:
+        """Read the file if it is not what was read last. Blocking; a file that cannot be read keeps the old users."""
+        try:
+            with open(self.path, "rb") as file:
+                status = os.fstat(file.fileno())
+                identity = (status.st_mtime_ns, status.st_size, status.st_ino)
+                if identity == self._seen:
+                    return
+                text = file.read().decode(errors="surrogateescape")
+        except OSError as problem:
+            if self._seen != problem.errno:
+                self._seen = problem.errno
+                self._log.error(
+                    "{path}: the users file cannot be read: {reason}", path=str(self.path), reason=problem.strerror
+                )
+            return
+        listing = parse(text)
+        self._seen, self._listing = identity, listing
+        for warning in listing.warnings:
+            self._log.warn("{path}: {warning}", path=str(self.path), warning=warning)
+        self._log.info("{path}: {count} users", path=str(self.path), count=len(listing.users))
+
+
+# -- changing the file (blocking; for programs, not for the server)
+
+
+def names(path: Path) -> list[str]:
+    """The users of a file, in its order."""
+    return list(parse(_read(path)).users)
+
+
+def add(path: Path, name: str, password: str) -> None:
+    """Put a new user at the end of the file, made if it is not there.
+
+    Raises:
+        UserNameError: the name is not allowed.
+        FileExistsError: there is one of this name.
+    """
+    name = checked_user(name)
+    with _rewriting(path) as lines:
+        if _places(lines, name):
+            raise FileExistsError(f"user {name} exists already")
+        lines.append(f"{name}:{password}::::::")
+
+
+def change(path: Path, name: str, password: str) -> None:
+    """Give a user a new password; all other fields stay. Raises LookupError if there is none of this name."""
+    with _rewriting(path) as lines:
+        places = _places(lines, name)
+        if not places:
+            raise LookupError(f"there is no user {name}")
+        for place in places:
+            _, _, rest = lines[place].partition(":")
+            _, colon, others = rest.partition(":")
+            lines[place] = f"{name}:{password}{colon}{others}"
+
+
+def remove(path: Path, name: str) -> None:
+    """Take a user off the file; the mail stays. Raises LookupError if there is none of this name."""
+    with _rewriting(path) as lines:
+        places = _places(lines, name)
+        if not places:
+            raise LookupError(f"there is no user {name}")
+        for place in reversed(places):
+            del lines[place]
+
+
+def _places(lines: Sequence[str], name: str) -> list[int]:
+    return [place for place, line in enumerate(lines) if line.partition(":")[0] == name]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_bytes().decode(errors="surrogateescape")
+    except FileNotFoundError:
+        return ""
+
+
+@contextmanager
+def _rewriting(path: Path) -> Iterator[list[str]]:
+    """The lines of the file to be changed; a new file of mode 0600 and the same owner takes its place, durably.
+
+    The folder is locked meanwhile, so that two programs do not lose each other's change.
+    """
+    target = path.resolve()
+    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        lines = _read(target).split("\n")
+        if lines[-1] == "":
+            lines.pop()
+        yield lines
+        _replace(target, "".join(f"{line}\n" for line in lines).encode(errors="surrogateescape"))
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _replace(path: Path, octets: bytes) -> None:
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    new = Path(temporary)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(octets)
+            file.flush()
+            if path.exists():
+                old = path.stat()
+                if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
+                    os.chown(new, old.st_uid, old.st_gid)
+            os.fsync(file.fileno())
+        new.replace(path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
