@@ -19,6 +19,13 @@ MOST_KEYS = 1_000
 MOST_RANGES = 100_000
 """So many ranges a sequence set may have: more than any line within the decoder's default limit can hold."""
 
+LONGEST_KEYWORD = 255
+"""So many octets a keyword may have."""
+MONTHS = {
+    name: number for number, name in enumerate(b"JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split(), start=1)
+}
+"""Months of dates by name. RFC: 3501 §9 (date-month)"""
+
 
 class ParseError(ValueError):
     """What the client sent is not IMAP: the answer is BAD with this text.
