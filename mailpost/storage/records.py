@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from types import MappingProxyType
 from typing import Protocol
 
 from mailpost.mail.flags import NO_FLAGS, Flags
@@ -20,6 +21,18 @@ class SpecialUse(Enum):
     JUNK = "\\Junk"
     SENT = "\\Sent"
     TRASH = "\\Trash"
+
+
+DEFAULT_FOLDERS: Mapping[str, SpecialUse] = MappingProxyType(
+    {
+        "Archive": SpecialUse.ARCHIVE,
+        "Drafts": SpecialUse.DRAFTS,
+        "Junk": SpecialUse.JUNK,
+        "Sent": SpecialUse.SENT,
+        "Trash": SpecialUse.TRASH,
+    }
+)
+"""What a new account gets beside INBOX, all of it subscribed."""
 
 
 @dataclass(frozen=True, slots=True)
