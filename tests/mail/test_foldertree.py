@@ -19,8 +19,25 @@ def test_inbox_has_one_spelling(name: str, kept: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "/", "/a", "a/", "a//b", ".", "..", "a/../b", "a/.", "a\0b", "a\nb", "a\x7f", "a\x85", "a*", "%", "\ud800"]
-    + ["x" * 256],
+    [
+        "",
+        "/",
+        "/a",
+        "a/",
+        "a//b",
+        ".",
+        "..",
+        "a/../b",
+        "a/.",
+        "a\0b",
+        "a\nb",
+        "a\x7f",
+        "a\x85",
+        "a*",
+        "%",
+        "\ud800",
+        "x" * 256,
+    ],
 )
 def test_names_that_no_folder_may_have(name: str) -> None:
     with pytest.raises(MailError) as caught:
