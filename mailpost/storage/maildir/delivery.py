@@ -1,0 +1,327 @@
+"""Writing messages: into tmp, fsynced, then renamed into cur or new; and copies by hard link.
+
+Steps that cost a disk flush are apart (`TmpFile.sync`, `files.fsync_directory`), so that the caller can share them
+among many messages. Nothing half-written is ever seen, and what fails leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from enum import Enum, auto
+
+from mailpost.mail.lineends import normalised, to_stored
+from mailpost.storage.maildir.filename import INFO, sizes_of, unique_names
+from mailpost.storage.maildir.files import create_file, mail_errors, write_all
+from mailpost.storage.maildir.folder import FolderFiles
+
+STALE_TMP_SECONDS = 36 * 3600
+"""Files in tmp that are older than this were left by somebody who died."""
+
+_CHUNK = 1 << 20
+_NO_LINK = {errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}
+
+
+class TmpFile:
+    """A whole message in a tmp directory, nobody's mail yet.
+
+    Args:
+        tmp_fd: descriptor of the tmp directory, open as long as this object is used.
+        name: the file there.
+        fd: the file, open; closed by `publish` or `abort`.
+        stored: octets in the file.
+        wire: octets with CRLF line ends (RFC822.SIZE).
+    """
+
+    __slots__ = ("_fd", "_tmp_fd", "base", "name", "stored", "wire")
+
+    def __init__(self, tmp_fd: int, name: str, fd: int, stored: int, wire: int) -> None:
+        self._tmp_fd = tmp_fd
+        self._fd = fd
+        self.name = name
+        self.stored = stored
+        self.wire = wire
+        self.base = unique_names.base(stored, wire)
+        """The base name that it is going to have."""
+
+    def date(self, internaldate: int) -> None:
+        """Set the mtime, seconds since the epoch: the INTERNALDATE."""
+        with mail_errors():
+            os.utime(self._fd, (internaldate, internaldate))
+
+    def sync(self) -> None:
+        """Make the octets durable. May be called from another thread than the one that wrote."""
+        with mail_errors():
+            os.fsync(self._fd)
+
+    def publish(self, target: FolderFiles, letters: str | None) -> str:
+        """Make it a message of this folder; the file is closed. Durable once the caller has flushed the directory.
+
+        Args:
+            target: where it goes, on the same file system or (copied, which takes longer) another.
+            letters: the flag letters of a message in cur; None puts it into new, as a delivery.
+
+        Returns:
+            The file name it has now.
+        """
+        place, name = (target.new, self.base) if letters is None else (target.cur, self.base + INFO + letters)
+        with mail_errors():
+            try:
+                os.rename(self.name, name, src_dir_fd=self._tmp_fd, dst_dir_fd=place)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                _copy_octets(self._fd, target.tmp, place, name)
+                os.unlink(self.name, dir_fd=self._tmp_fd)
+        self._close()
+        return name
+
+    def abort(self) -> None:
+        """Throw it away; harmless after `publish`."""
+        if self._fd >= 0:
+            self._close()
+            with suppress(FileNotFoundError):
+                os.unlink(self.name, dir_fd=self._tmp_fd)
+
+    def _close(self) -> None:
+        fd, self._fd = self._fd, -1
+        os.close(fd)
+
+
+def write_message(tmp_fd: int, octets: bytes, internaldate: int | None = None) -> TmpFile:
+    """Write a whole message (CRLF line ends; anything else is made so) into tmp, not flushed yet.
+
+    Raises:
+        MailError: DISK_FULL, OVER_QUOTA; nothing is left behind.
+    """
+    octets = normalised(octets)
+    stored = to_stored(octets)
+    name = unique_names.plain()
+    with mail_errors():
+        fd = create_file(name, tmp_fd)
+        try:
+            write_all(fd, stored)
+            if internaldate is not None:
+                os.utime(fd, (internaldate, internaldate))
+        except BaseException:
+            os.close(fd)
+            os.unlink(name, dir_fd=tmp_fd)
+            raise
+    return TmpFile(tmp_fd, name, fd, len(stored), len(octets))
+
+
+class _Form(Enum):
+    """How the octets that come in are stored."""
+
+    UNDECIDED = auto()
+    """No line has ended yet."""
+    LF = auto()
+    """Every line has ended in CRLF: stored as LF."""
+    VERBATIM = auto()
+    """The first line ends in CRLF and the LF form would not give the same octets back."""
+    MADE_CRLF = auto()
+    """The first line ends in a bare LF: no file can say that, so every bare LF counts as CRLF."""
+
+
+class Spool:
+    """A message being received piece by piece into a tmp directory; its memory is one piece.
+
+    What `finish` gives is the file that `write_message` would have made of all pieces together.
+
+    Args:
+        tmp_fd: descriptor of the tmp directory, open until the message is published or aborted.
+    """
+
+    def __init__(self, tmp_fd: int) -> None:
+        self.size = 0
+        """Octets received so far."""
+        self._tmp_fd = tmp_fd
+        self._name = unique_names.plain()
+        self._form = _Form.UNDECIDED
+        self._held = b""
+        self._stored = 0
+        self._line_ends = 0
+        self._after_cr = False
+        with mail_errors():
+            self._fd = create_file(self._name, tmp_fd)
+
+    def write(self, data: bytes) -> None:
+        """Take the next octets, of any length.
+
+        Raises:
+            MailError: DISK_FULL, OVER_QUOTA; the spool is aborted.
+        """
+        if self._fd < 0:
+            raise ValueError("this spool has been finished or aborted")
+        self.size += len(data)
+        data = self._held + data
+        self._held = b""
+        if data.endswith(b"\r"):
+            self._held = b"\r"
+            data = data[:-1]
+        if data:
+            self._guarded(data)
+
+    def finish(self) -> TmpFile:
+        """The message is whole: its file, not flushed yet. The spool is used up."""
+        held, self._held = self._held, b""
+        if held:
+            self._guarded(held)
+        fd, self._fd = self._fd, -1
+        wire = self._stored + self._line_ends
+        return TmpFile(self._tmp_fd, self._name, fd, self._stored, wire)
+
+    def abort(self) -> None:
+        """Throw away what was written; harmless after `finish` and a second time."""
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            os.close(fd)
+            with suppress(FileNotFoundError):
+                os.unlink(self._name, dir_fd=self._tmp_fd)
+
+    def _guarded(self, data: bytes) -> None:
+        try:
+            with mail_errors():
+                self._take(data)
+        except BaseException:
+            self.abort()
+            raise
+
+    def _take(self, data: bytes) -> None:
+        if self._form is _Form.UNDECIDED:
+            self._form = _form_of(data, self._after_cr)
+            self._after_cr = data.endswith(b"\r")
+        if self._form is _Form.LF and data.count(b"\n") != data.count(b"\r\n"):
+            self._restore_crlf()
+        if self._form in {_Form.LF, _Form.MADE_CRLF}:
+            data = data.replace(b"\r\n", b"\n")
+            self._line_ends += data.count(b"\n")
+        write_all(self._fd, data)
+        self._stored += len(data)
+
+    def _restore_crlf(self) -> None:
+        """Write what was stored in LF form once more, verbatim."""
+        name = unique_names.plain()
+        fd = create_file(name, self._tmp_fd)
+        try:
+            offset = 0
+            while chunk := os.pread(self._fd, _CHUNK, offset):
+                write_all(fd, chunk.replace(b"\n", b"\r\n"))
+                offset += len(chunk)
+        except BaseException:
+            os.close(fd)
+            os.unlink(name, dir_fd=self._tmp_fd)
+            raise
+        os.close(self._fd)
+        os.unlink(self._name, dir_fd=self._tmp_fd)
+        self._fd, self._name, self._form = fd, name, _Form.VERBATIM
+        self._stored += self._line_ends
+        self._line_ends = 0
+
+
+def _form_of(data: bytes, after_cr: bool) -> _Form:
+    """The form that the first line end decides on.
+
+    Args:
+        data: the next octets.
+        after_cr: whether the octet before them is a CR.
+    """
+    end = data.find(b"\n")
+    if end < 0:
+        return _Form.UNDECIDED
+    if data[end - 1 : end] != b"\r":
+        return _Form.MADE_CRLF
+    doubled = data[end - 2 : end - 1] == b"\r" if end >= 2 else after_cr
+    return _Form.VERBATIM if doubled else _Form.LF
+
+
+def copied_base(name: str) -> str:
+    """A fresh base for a copy of the message with this file name; it says the same sizes, if any."""
+    stored, wire = sizes_of(name)
+    if stored is None or wire is None:
+        return unique_names.plain()
+    return unique_names.base(stored, wire)
+
+
+def copy_messages(source: FolderFiles, target: FolderFiles, copies: Sequence[tuple[str, str]]) -> list[str | None]:
+    """Copy messages into cur of another folder (or the same) by hard link, or octet by octet where links cannot be.
+
+    Args:
+        source: where they are.
+        target: where they go; the caller flushes its cur (`fsync_directory`).
+        copies: (file name in source, file name in target) each.
+
+    Returns:
+        The names in target in the same order; None for a message that was not found.
+
+    Raises:
+        MailError: DISK_FULL, OVER_QUOTA and the like; then no copy is left behind.
+    """
+    made: list[str] = []
+
+    def one(name: str, wanted: str) -> str:
+        try:
+            os.link(name, wanted, src_dir_fd=source.cur, dst_dir_fd=target.cur, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in _NO_LINK:
+                raise
+            _copy_file(source.cur, name, target, wanted)
+        made.append(wanted)
+        return wanted
+
+    try:
+        with mail_errors():
+            return source.batch(copies, one)
+    except BaseException:
+        for name in made:
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=target.cur)
+        raise
+
+
+def _copy_file(source_fd: int, name: str, target: FolderFiles, wanted: str) -> None:
+    fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=source_fd)
+    try:
+        _copy_octets(fd, target.tmp, target.cur, wanted)
+    finally:
+        os.close(fd)
+
+
+def _copy_octets(source: int, tmp_fd: int, target_fd: int, wanted: str) -> None:
+    """Copy an open file with its mtime, flushed, by way of tmp."""
+    name = unique_names.plain()
+    fd = create_file(name, tmp_fd)
+    try:
+        offset = 0
+        while chunk := os.pread(source, _CHUNK, offset):
+            write_all(fd, chunk)
+            offset += len(chunk)
+        status = os.fstat(source)
+        os.utime(fd, ns=(status.st_atime_ns, status.st_mtime_ns))
+        os.fsync(fd)
+        os.rename(name, wanted, src_dir_fd=tmp_fd, dst_dir_fd=target_fd)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=tmp_fd)
+        raise
+    finally:
+        os.close(fd)
+
+
+def clean_tmp(tmp_fd: int, stale_seconds: float = STALE_TMP_SECONDS) -> int:
+    """Remove files that nobody is writing any more: how many. Their age is that of the last change of any kind.
+
+    (Not the mtime: that is the INTERNALDATE, which may be years ago in a file that is being written.)
+    """
+    removed = 0
+    oldest = time.time() - stale_seconds
+    with os.scandir(tmp_fd) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):
+                if entry.is_file(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_ctime < oldest:
+                    os.unlink(entry.name, dir_fd=tmp_fd)
+                    removed += 1
+    return removed
