@@ -17,7 +17,8 @@ def test_names_that_people_have(name: str) -> None:
     "name",
     [
         "", ".", "..", ".joe", "a/b", "/etc", "a\\b", "../x", "a..b", "a\0b", "a\nb", "a\tb", "a\x7fb", "a\x85b", " a",
-        "a ", "a\u2028b", "a\u202eb", "a:b", "#joe", "x" * (LONGEST_NAME + 1), "é" * LONGEST_NAME, "\ud800", b"\xff\xfe",
+        "a ", "a\u2028b", "a\u202eb", "a:b", "#joe", "x" * (LONGEST_NAME + 1), "é" * LONGEST_NAME, "\ud800",
+        b"\xff\xfe",
     ],
 )  # fmt: skip
 def test_names_that_are_refused(name: str | bytes) -> None:

@@ -1,0 +1,347 @@
+"""What a server can be told, as values; and reading them from a TOML file, with all that is wrong in it at once.
+
+Each section of the file is a dataclass here, each key a field. Embedders build a `Config` themselves.
+The text under a field is also what the printed sample says of it (`mailpost.service.sample`).
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from difflib import get_close_matches
+from pathlib import Path
+from socket import gethostname
+from typing import Any, NewType, get_type_hints
+
+from mailpost.service.tomllines import Key, key_lines
+
+Size = NewType("Size", int)
+"""Octets; in a file also text such as "64K" or "50M"."""
+Seconds = NewType("Seconds", float)
+"""Seconds; in a file also text such as "90s", "30m" or "1h"."""
+Pattern = NewType("Pattern", str)
+"""A path with {user}, or {local} and {domain}, in it; absolute once it has been read."""
+
+
+def _example(value: object) -> dict[str, object]:
+    """What the printed sample shows for a field whose default says little."""
+    return {"example": value}
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The server as a whole."""
+
+    hostname: str = field(default_factory=gethostname, metadata=_example("mail.example.org"))
+    """The name that clients are greeted with. The default is the name of the machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """Where mail is kept."""
+
+    maildir: Pattern = field(metadata=_example("/srv/mail/{user}"))
+    """The Maildir of each user, with cur/, new/ and tmp/ directly in it; folders are Maildir++. A tree that is there
+    already, of Dovecot or Courier, is served as it is. {user} is the name at login, {local} and {domain} its parts
+    before and behind the "@". A relative path begins at this file."""
+    separator: str = "/"
+    """What stands between the levels of a folder's name, for clients."""
+    index: Pattern | None = field(default=None, metadata=_example("/var/lib/mailpost/{user}"))
+    """Where the index of each user is kept (two small databases). The default is the Maildir itself."""
+    utf8: bool = False
+    """Folders of the file system are named in UTF-8, not in the modified UTF-7 of other servers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Users:
+    """Who may log in."""
+
+    file: Path | None = field(default=None, metadata=_example("users"))
+    """A file with a line `name:{SCHEME}hash` for each user, as Dovecot's passwd-file has them. `mailpost user add`
+    writes it. It is read again when it changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where connections are taken, as Twisted endpoint descriptions."""
+
+    imap: tuple[str, ...] = field(default=(), metadata=_example(("tcp:1143:interface=127.0.0.1",)))
+    """IMAP; with STARTTLS where [tls] has a certificate."""
+    imaps: tuple[str, ...] = field(default=(), metadata=_example(("tcp:993",)))
+    """IMAP inside TLS from the first octet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Encryption. Both files are read again when they change, or on SIGHUP."""
+
+    certificate: Path | None = field(default=None, metadata=_example("cert.pem"))
+    """The certificate with its chain, PEM."""
+    key: Path | None = field(default=None, metadata=_example("key.pem"))
+    """Its private key, PEM. The default is the file of the certificate."""
+    allow_plaintext_auth: bool = False
+    """Passwords may be sent without TLS from anywhere. From this machine they always may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Folders that a new account is given, subscribed and marked with what they are for; "" for none."""
+
+    drafts: str = "Drafts"
+    """What is being written."""
+    sent: str = "Sent"
+    """What was sent."""
+    trash: str = "Trash"
+    """What was deleted."""
+    junk: str = "Junk"
+    """What nobody asked for."""
+    archive: str = "Archive"
+    """What is done with and kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one client may ask for. Sizes are octets, or text such as "64K" or "50M"; times are seconds, or "30m"."""
+
+    line: Size = Size(64 << 10)
+    """A command line without its literals."""
+    literal: Size = Size(256 << 10)
+    """All literals of a command together, messages apart."""
+    literal_before_login: Size = Size(4 << 10)
+    """The same before login."""
+    message: Size = Size(50 << 20)
+    """A message."""
+    pipelined: Size = Size(64 << 10)
+    """Commands that are sent ahead while one runs; more are not read before it is done."""
+    connections_per_user: int = 50
+    """Connections of one user from one address."""
+    connections_per_address: int = 200
+    """Connections from one address."""
+    login_timeout: Seconds = Seconds(60.0)
+    """A connection is closed when it has not logged in, and said nothing, for so long."""
+    idle_timeout: Seconds = Seconds(30 * 60.0)
+    """A connection is closed when it has logged in, and said nothing, for so long; IMAP wants 30 minutes or more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All of it."""
+
+    storage: Storage
+    listen: Listen = field(default_factory=Listen)
+    server: Server = field(default_factory=Server)
+    users: Users = field(default_factory=Users)
+    tls: Tls = field(default_factory=Tls)
+    folders: Folders = field(default_factory=Folders)
+    limits: Limits = field(default_factory=Limits)
+
+
+SECTIONS: Mapping[str, type[Any]] = {
+    "server": Server,
+    "storage": Storage,
+    "users": Users,
+    "listen": Listen,
+    "tls": Tls,
+    "folders": Folders,
+    "limits": Limits,
+}
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used; `problems` are sentences, each with file and line where there is one."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def load(path: Path) -> Config:
+    """Read a file; relative paths in it begin at its folder.
+
+    Raises:
+        ConfigError: with everything that is wrong.
+    """
+    try:
+        text = path.read_bytes().decode()
+    except OSError as problem:
+        raise ConfigError([f"{path}: cannot be read: {problem.strerror}"]) from None
+    except UnicodeDecodeError:
+        raise ConfigError([f"{path}: is not UTF-8"]) from None
+    return parse(text, path)
+
+
+def parse(text: str, path: Path) -> Config:
+    """A configuration from its text; `path` is named in errors and is where relative paths begin."""
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:
+        found = re.fullmatch(r"(.*) \(at line (\d+), column \d+\)", str(problem), re.DOTALL)
+        what, line = found.groups() if found else (str(problem), str(text.count("\n") + 1))
+        raise ConfigError([f"{path}:{line}: not TOML: {what}"]) from None
+    return _Reader(path, key_lines(text)).config(values)
+
+
+class _BadValueError(ValueError):
+    """A value that its key cannot have; the text says what it can."""
+
+
+class _Reader:
+    """Turns the plain values of a file into a Config and gathers what is wrong."""
+
+    def __init__(self, path: Path, lines: Mapping[Key, int]) -> None:
+        self._path = path
+        self._folder = path.absolute().parent
+        self._lines = lines
+        self._problems: list[tuple[int, str]] = []
+
+    def config(self, values: Mapping[str, Any]) -> Config:
+        """The Config, if there is nothing wrong."""
+        for name in values:
+            if name not in SECTIONS:
+                self._unknown((name,), list(SECTIONS), "section")
+        sections: dict[str, Any] = {name: self._section(name, values.get(name, {})) for name in SECTIONS}
+        config = None
+        if not self._problems:
+            config = Config(**sections)
+            self._check(config)
+        if config is None or self._problems:
+            raise ConfigError([text for _, text in sorted(self._problems)])
+        return config
+
+    def _section(self, name: str, values: object) -> object:
+        section = SECTIONS[name]
+        if not isinstance(values, dict):
+            self._problem((name,), f"{name}: must be a section: [{name}]")
+            return None
+        known: dict[str, Field[Any]] = {each.name: each for each in fields(section)}
+        types = get_type_hints(section)
+        read: dict[str, object] = {}
+        for key, value in values.items():
+            if key not in known:
+                self._unknown((name, key), list(known), "key")
+                continue
+            try:
+                read[key] = self._value(types[key], value)
+            except _BadValueError as problem:
+                self._problem((name, key), f"{name}.{key}: {problem}")
+                read[key] = None
+        for key, each in known.items():
+            if key not in values and each.default is MISSING and each.default_factory is MISSING:
+                self._problem((name,), f"{name}.{key}: is missing")
+                read[key] = None
+        return section(**read)
+
+    def _value(self, kind: Any, value: object) -> object:
+        if kind == Path | None:
+            return self._folder / _text(value)
+        if kind in (Pattern, Pattern | None):
+            return str(self._folder / _pattern(value))
+        return _CONVERSIONS[kind](value)
+
+    def _check(self, config: Config) -> None:
+        """What only the values together can tell."""
+        separator = config.storage.separator
+        if len(separator) != 1 or not separator.isascii() or not separator.isprintable() or separator in '"\\*%&~# ':
+            self._problem(("storage", "separator"), 'storage.separator: must be one character such as "/" or "."')
+        if config.tls.key and not config.tls.certificate:
+            self._problem(("tls", "key"), "tls.key: needs a tls.certificate")
+        if config.listen.imaps and not config.tls.certificate:
+            self._problem(("listen", "imaps"), "listen.imaps: needs a tls.certificate")
+        if not config.listen.imap and not config.listen.imaps:
+            self._problem(
+                ("listen",), 'listen: nothing to listen on; for example imap = ["tcp:1143:interface=127.0.0.1"]'
+            )
+        names = [name for name in (getattr(config.folders, each.name) for each in fields(Folders)) if name]
+        if len(set(names)) != len(names):
+            self._problem(("folders",), "folders: two of them have the same name")
+
+    def _unknown(self, key: Key, known: list[str], what: str) -> None:
+        near = get_close_matches(key[-1], known, 1, 0.5)
+        elsewhere = [
+            name for name, section in SECTIONS.items() if any(each.name == key[-1] for each in fields(section))
+        ]
+        if near:
+            hint = f'did you mean "{near[0]}"?'
+        elif what == "key" and elsewhere:
+            hint = f"it belongs under [{elsewhere[0]}]"
+        else:
+            hint = f"known are {', '.join(known)}"
+        self._problem(key, f"{'.'.join(key)}: unknown {what}; {hint}")
+
+    def _problem(self, key: Key, text: str) -> None:
+        line = next((self._lines[key[:n]] for n in range(len(key), 0, -1) if key[:n] in self._lines), None)
+        place = f"{self._path}:{line}" if line else f"{self._path}"
+        self._problems.append((line or 0, f"{place}: {text}"))
+
+
+# -- single values
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or "\0" in value:
+        raise _BadValueError("must be text in quotes")
+    return value
+
+
+PLACEHOLDERS = ("{user}", "{local}", "{domain}")
+
+
+def _pattern(value: object) -> str:
+    text = _text(value)
+    used = re.findall(r"\{[^}]*\}?|\}", text)
+    unknown = [each for each in used if each not in PLACEHOLDERS]
+    if unknown:
+        raise _BadValueError(f'there is no "{unknown[0]}"; known are {", ".join(PLACEHOLDERS)}')
+    if "{user}" not in used and not {"{local}", "{domain}"} <= set(used):
+        raise _BadValueError("needs {user}, or {local} and {domain}: each user has a folder of their own")
+    return text
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise _BadValueError('must be a list of texts: ["...", "..."]')
+    return tuple(value)
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise _BadValueError("must be true or false")
+    return value
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise _BadValueError("must be a number above 0")
+    return value
+
+
+_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+_TIMES = {"s": 1, "m": 60, "h": 3600}
+
+
+def _size(value: object) -> Size:
+    found = re.fullmatch(r"(\d{1,12})([KMG])", value) if isinstance(value, str) else None
+    octets = int(found[1]) * _UNITS[found[2]] if found else value
+    if not isinstance(octets, int) or isinstance(octets, bool) or octets < 1:
+        raise _BadValueError('must be a number of octets above 0, or text such as "64K" or "50M"')
+    return Size(octets)
+
+
+def _seconds(value: object) -> Seconds:
+    found = re.fullmatch(r"(\d{1,9})([smh])", value) if isinstance(value, str) else None
+    seconds = int(found[1]) * _TIMES[found[2]] if found else value
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 < seconds < 1e9:
+        raise _BadValueError('must be a number of seconds above 0, or text such as "90s" or "30m"')
+    return Seconds(float(seconds))
+
+
+_CONVERSIONS: dict[object, Callable[[object], object]] = {
+    str: _text,
+    bool: _flag,
+    int: _count,
+    tuple[str, ...]: _texts,
+    Size: _size,
+    Seconds: _seconds,
+}
