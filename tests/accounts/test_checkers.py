@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from twisted.cred.checkers import ICredentialsChecker, InMemoryUsernamePasswordDatabaseDontUse
+from twisted.cred.credentials import UsernamePassword
+from twisted.cred.error import UnauthorizedLogin
+from twisted.cred.portal import Portal
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import Clock
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from mailpost.accounts.checkers import MOST_REMEMBERED, AnyChecker, DirectoryChecker, Remembered
+from mailpost.accounts.directory import PasswordFile
+from mailpost.accounts.interfaces import ILoginMechanisms
+from mailpost.accounts.passwords import hashed
+from mailpost.accounts.realm import MailRealm
+
+JOE = hashed(b"secret", "SCRAM-SHA-256")
+
+
+class Site:
+    """A users file, its checker, and how often a password was tested."""
+
+    def __init__(self, folder: Path, text: str) -> None:
+        self.clock = Clock()
+        self.path = folder / "users"
+        self.path.write_text(text)
+        self.tests = 0
+        directory = PasswordFile(self.path, self._run, self.clock.seconds)
+        self.checker = DirectoryChecker(directory, self._test, self.clock.seconds)
+
+    def _run(self, function: Callable[[], None]) -> Awaitable[None]:
+        return succeed(function())
+
+    def _test(self, function: Callable[[], bool]) -> Awaitable[bool]:
+        self.tests += 1
+        return succeed(function())
+
+    def login(self, name: bytes, password: bytes) -> object:
+        return result(self.checker.requestAvatarId(UsernamePassword(name, password)))
+
+
+def result(deferred: Deferred[object]) -> object:
+    results: list[object] = []
+    deferred.addBoth(results.append)
+    value = getattr(results[0], "value", results[0])
+    if isinstance(value, Exception):
+        raise value
+    return value
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path, f"joe:{JOE}\nbad:{{SCRAM-SHA-256}}rubbish\nlocked:!\n")
+
+
+def test_right_and_wrong(site: Site) -> None:
+    verifyObject(ICredentialsChecker, site.checker)
+    verifyObject(ILoginMechanisms, site.checker)
+    assert site.checker.mechanisms() == {"PLAIN", "LOGIN"}
+    assert site.login(b"joe", b"secret") == b"joe"
+    assert site.login(b"Joe", b"secret") == b"joe"
+    for name, password in [
+        (b"joe", b"Secret"), (b"joe", b""), (b"jo", b"secret"), (b"bad", b"x"), (b"locked", b""), (b"locked", b"!"),
+        (b"../joe", b"secret"), (b"", b""), (b"\xff", b"secret"), (b"joe\0", b"secret"),
+    ]:  # fmt: skip
+        with pytest.raises(UnauthorizedLogin):
+            site.login(name, password)
+
+
+def test_every_failure_tests_one_password(site: Site) -> None:
+    for name in (b"joe", b"nobody", b"locked", b"../joe", b"\xff"):
+        before = site.tests
+        with pytest.raises(UnauthorizedLogin):
+            site.login(name, b"wrong")
+        assert site.tests == before + 1, name
+
+
+def test_an_unknown_user_costs_what_a_wrong_password_costs(tmp_path: Path) -> None:
+    site = Site(tmp_path, f"joe:{hashed(b'secret', 'PBKDF2')}\n")
+
+    def spent(name: bytes) -> float:
+        best = 1e9
+        for _ in range(5):
+            begun = time.perf_counter()
+            with pytest.raises(UnauthorizedLogin):
+                site.login(name, b"wrong")
+            best = min(best, time.perf_counter() - begun)
+        return best
+
+    known, unknown = spent(b"joe"), spent(b"nobody")
+    assert 0.5 < known / unknown < 2
+
+
+def test_a_success_is_remembered_for_a_minute(site: Site) -> None:
+    site.login(b"joe", b"secret")
+    assert site.tests == 1
+    site.clock.advance(59)
+    site.login(b"joe", b"secret")
+    assert site.tests == 1
+    with pytest.raises(UnauthorizedLogin):
+        site.login(b"joe", b"secreT")
+    site.clock.advance(1)
+    site.login(b"joe", b"secret")
+    assert site.tests == 3
+
+
+def test_a_changed_password_counts_at_once(site: Site) -> None:
+    site.login(b"joe", b"secret")
+    site.path.write_text(f"joe:{hashed(b'other', 'SCRAM-SHA-256')}\n")
+    site.clock.advance(1)
+    with pytest.raises(UnauthorizedLogin):
+        site.login(b"joe", b"secret")
+    assert site.login(b"joe", b"other") == b"joe"
+
+
+def test_memory_of_successes_is_bounded_and_holds_no_password() -> None:
+    clock = Clock()
+    remembered = Remembered(clock.seconds)
+    for number in range(MOST_REMEMBERED + 10):
+        remembered.add("{PLAIN}x", f"user{number}", b"very secret")
+    assert not remembered.has("{PLAIN}x", "user9", b"very secret")
+    assert remembered.has("{PLAIN}x", "user10", b"very secret")
+    assert len(remembered._until) == MOST_REMEMBERED
+    assert all(len(digest) == 32 for digest in remembered._until)
+    clock.advance(60)
+    remembered.add("{PLAIN}x", "user", b"x")
+    assert len(remembered._until) == 1
+
+
+def test_parts_of_a_digest_cannot_be_shifted() -> None:
+    remembered = Remembered(Clock().seconds)
+    remembered.add("{PLAIN}a", "b", b"c")
+    assert not remembered.has("{PLAIN}", "ab", b"c")
+    assert not remembered.has("{PLAIN}a", "", b"bc")
+
+
+@implementer(ICredentialsChecker, ILoginMechanisms)
+class ScramOnly(InMemoryUsernamePasswordDatabaseDontUse):
+    def mechanisms(self) -> frozenset[str]:
+        return frozenset({"PLAIN", "SCRAM-SHA-256"})
+
+
+def test_several_checkers_are_asked_in_turn(site: Site) -> None:
+    memory = InMemoryUsernamePasswordDatabaseDontUse(ann=b"word")
+    both = AnyChecker([site.checker, memory])
+    portal = Portal(MailRealm.__new__(MailRealm), [both])
+    assert portal.listCredentialsInterfaces()
+    assert result(both.requestAvatarId(UsernamePassword(b"joe", b"secret"))) == b"joe"
+    assert result(both.requestAvatarId(UsernamePassword(b"ann", b"word"))) == b"ann"
+    with pytest.raises(UnauthorizedLogin):
+        result(both.requestAvatarId(UsernamePassword(b"ann", b"secret")))
+    assert both.mechanisms() == {"PLAIN", "LOGIN"}
+    assert AnyChecker([both, ScramOnly()]).mechanisms() == {"PLAIN"}
+    assert AnyChecker([]).mechanisms() == frozenset()

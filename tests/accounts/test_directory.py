@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from twisted.internet.defer import ensureDeferred, succeed
+from twisted.internet.task import Clock
+from twisted.logger import globalLogPublisher
+from zope.interface.verify import verifyObject
+
+from mailpost.accounts.account import User, UserNameError
+from mailpost.accounts.directory import PasswordFile, add, change, names, parse, remove
+from mailpost.accounts.interfaces import IUserDirectory
+
+TEXT = """\
+# people
+joe:{PLAIN}secret:1000:1000::/home/joe::userdb_mail=maildir:~/Maildir allow_nets=127.0.0.0/8
+
+ann:{PLAIN}word
+bad/name:{PLAIN}x
+old:{MD5}x
+gone:!{PLAIN}x::::::
+shadow:x:1:1
+none
+off:{PLAIN}x::::::nologin=y
+joe:{PLAIN}again
+kurt:{PLAIN}x\r
+"""
+
+
+def run(function: Callable[[], None]) -> Awaitable[None]:
+    return succeed(function())
+
+
+def found(directory: PasswordFile, name: str) -> User | None:
+    results: list[User | None] = []
+    ensureDeferred(directory.find(name)).addCallback(results.append)
+    return results[0]
+
+
+class Events(list[str]):
+    def __call__(self, event: dict[str, object]) -> None:
+        if str(event["log_namespace"]).startswith("mailpost"):
+            self.append(str(event["log_format"]).format(**event))
+
+
+def test_bad_lines_are_warnings_and_take_nobody_down() -> None:
+    listing = parse(TEXT)
+    passwords = {user.name: user.password for user in listing.users.values()}
+    assert passwords == {
+        "joe": "{PLAIN}secret", "ann": "{PLAIN}word", "gone": "", "shadow": "", "none": "", "off": "",
+        "kurt": "{PLAIN}x",
+    }  # fmt: skip
+    assert [warning.partition(":")[0] for warning in listing.warnings] == ["line 5", "line 6", "line 11"]
+    assert "listed twice" in listing.warnings[2]
+
+
+def test_the_file_is_looked_at_once_a_second(tmp_path: Path) -> None:
+    clock = Clock()
+    path = tmp_path / "users"
+    events = Events()
+    globalLogPublisher.addObserver(events)
+    try:
+        directory = PasswordFile(path, run, clock.seconds)
+        verifyObject(IUserDirectory, directory)
+        assert found(directory, "joe") is None
+        assert any("cannot be read" in event for event in events)
+        path.write_text(TEXT)
+        assert found(directory, "joe") is None, "less than a second ago"
+        clock.advance(1)
+        assert found(directory, "joe") == User("joe", "{PLAIN}secret")
+        assert found(directory, "JOE") == User("joe", "{PLAIN}secret")
+        assert f"{path}: line 5: " in "\n".join(events)
+        count = len(events)
+        clock.advance(1)
+        assert found(directory, "nobody") is None
+        assert len(events) == count, "read again only when it changes"
+        path.write_text("ann:{PLAIN}new\n")
+        clock.advance(1)
+        assert found(directory, "joe") is None
+        assert found(directory, "ann") == User("ann", "{PLAIN}new")
+        path.unlink()
+        clock.advance(1)
+        assert found(directory, "ann"), "a file that is away for a moment takes nobody down"
+        path.write_text("ann:{PLAIN}new\nbob:{PLAIN}x\n")
+        ensureDeferred(directory.refresh(now=True))
+        assert found(directory, "bob")
+    finally:
+        globalLogPublisher.removeObserver(events)
+    assert "secret" not in "\n".join(events)
+
+
+def test_a_decoy_is_somebody_and_always_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "users"
+    path.write_text("")
+    directory = PasswordFile(path, run, Clock().seconds)
+    directory.load()
+    assert directory.decoy("x").password.startswith("{")
+    path.write_text("".join(f"u{number}:{{PLAIN}}{number}\n" for number in range(50)) + "locked:!\n")
+    directory.load()
+    decoys = {name: directory.decoy(name) for name in map(str, range(100))}
+    assert all(directory.decoy(name) == decoy for name, decoy in decoys.items())
+    assert len(set(decoys.values())) > 20
+    assert all(decoy.password for decoy in decoys.values())
+
+
+def test_changes_keep_everything_else(tmp_path: Path) -> None:
+    path = tmp_path / "users"
+    odd = TEXT.encode() + b"\xff\xfe not UTF-8\nlast:{PLAIN}x"
+    path.write_bytes(odd)
+    path.chmod(0o644)
+    with path.open("rb") as old:
+        change(path, "joe", "{PLAIN}other")
+        assert old.read() == odd, "replaced, not written over"
+    change(path, "none", "{PLAIN}some")
+    assert (
+        path.read_bytes()
+        == odd.replace(b"joe:{PLAIN}secret", b"joe:{PLAIN}other")
+        .replace(b"\nnone\n", b"\nnone:{PLAIN}some\n")
+        .replace(b"joe:{PLAIN}again", b"joe:{PLAIN}other")
+        + b"\n"
+    )
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    add(path, "neu", "{PLAIN}n")
+    assert path.read_bytes().endswith(b"last:{PLAIN}x\nneu:{PLAIN}n::::::\n")
+    remove(path, "joe")
+    assert b"joe" not in path.read_bytes().replace(b"/home/joe", b"")
+    assert b"# people\n" in path.read_bytes()
+    assert names(path) == ["ann", "gone", "shadow", "none", "off", "kurt", "last", "neu"]
+    assert os.listdir(tmp_path) == ["users"]
+
+
+def test_a_new_file_and_what_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "users"
+    assert names(path) == []
+    add(path, "joe", "{PLAIN}x")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    before = path.read_bytes()
+    with pytest.raises(FileExistsError):
+        add(path, "joe", "{PLAIN}x")
+    with pytest.raises(UserNameError):
+        add(path, "../joe", "{PLAIN}x")
+    with pytest.raises(LookupError):
+        change(path, "ann", "{PLAIN}x")
+    with pytest.raises(LookupError):
+        remove(path, "ann")
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["users"]
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    link = tmp_path / "users"
+    link.symlink_to(tmp_path / "real" / "users")
+    add(link, "joe", "{PLAIN}x")
+    assert link.is_symlink()
+    assert names(tmp_path / "real" / "users") == ["joe"]
