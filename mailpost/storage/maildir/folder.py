@@ -105,10 +105,10 @@ class FolderFiles:
             os.close(fd)
 
     def listing(self) -> Listing:
-        """List cur and new once. Names that begin with a dot are no messages."""
+        """List cur and new once. Only plain files are messages, and none whose name begins with a dot."""
         found = Listing()
-        _list_into(found.new, found.repeated, "new/", self.new, set())
-        _list_into(found.cur, found.repeated, "cur/", self.cur, set(found.new))
+        _list_into(found.new, found.repeated, "new/", self.new, ())
+        _list_into(found.cur, found.repeated, "cur/", self.cur, found.new)
         return found
 
     def changed_at(self) -> tuple[int, int]:
@@ -278,12 +278,15 @@ def _open_or_make(name: str, dir_fd: int) -> int:
 
 
 def _list_into(found: dict[str, str], repeated: list[str], prefix: str, dir_fd: int, others: Collection[str]) -> None:
-    for name in os.listdir(dir_fd):
+    with os.scandir(dir_fd) as entries:
+        names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+    for name in names:
         base = name.partition(":")[0]
+        if not base or name[0] == ".":
+            continue
         if base in found or base in others:
             repeated.append(prefix + name)
-        if base and name[0] != ".":
-            found[base] = name
+        found[base] = name
 
 
 def _read(dir_fd: int, name: str, size: int) -> bytes:

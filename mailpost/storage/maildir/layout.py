@@ -1,8 +1,9 @@
 """Maildir++: which directory is which folder, and making, removing, renaming them.
 
 INBOX is the root itself, the folder A/B is the directory `.A.B`, in modified UTF-7 (or UTF-8, by setting). Inside
-a level, a dot, a backslash and a slash are `\\2e`, `\\5c`, `\\2f`, as Dovecot's listescape plugin writes them. A name
-that begins with two dots has an empty level and so is nobody's folder: what is on its way out or in is named so.
+a level, a dot, a backslash, a slash and a leading tilde are `\\2e`, `\\5c`, `\\2f`, `\\7e`, as Dovecot's listescape
+plugin writes them. A name that begins with two dots has an empty level and so is nobody's folder: what is on its way
+out or in is named so.
 
 Symbolic links are never followed below the root.
 
@@ -21,11 +22,11 @@ from pathlib import Path
 
 from mailpost.mail import foldernames
 from mailpost.mail.errors import ErrorKind, MailError
+from mailpost.mail.foldertree import INBOX, canonical_name
 from mailpost.storage.maildir.filename import unique_names
 from mailpost.storage.maildir.files import create_file, fsync_directory, mail_errors, make_directory, open_directory
 from mailpost.storage.maildir.folder import SUBDIRECTORIES
 
-INBOX = "INBOX"
 ROOT = "."
 """The directory of INBOX."""
 
@@ -59,17 +60,13 @@ class Layout:
         """The directory of the folder with this name; "." for INBOX in any case.
 
         Raises:
-            MailError: BAD_FOLDER_NAME for a name with an empty level, "." or ".." as a level, a control character, or
+            MailError: BAD_FOLDER_NAME for a name that no folder may have (`mail.foldertree.canonical_name`), or one of
                 more than 255 octets on the disk.
         """
-        levels = name.split(self.separator)
-        if levels[0].upper() == INBOX:
-            levels[0] = INBOX
-        if levels == [INBOX]:
+        name = canonical_name(name, self.separator)
+        if name == INBOX:
             return ROOT
-        if _CONTROL.search(name) or any(level in {"", ".", ".."} for level in levels):
-            raise MailError(ErrorKind.BAD_FOLDER_NAME, "This cannot be the name of a folder")
-        directory = "." + ".".join(self._encode(level.translate(_ESCAPED)) for level in levels)
+        directory = "." + ".".join(self._encode(level) for level in name.split(self.separator))
         if len(directory.encode()) > MOST_OCTETS:
             raise MailError(ErrorKind.BAD_FOLDER_NAME, "This name is too long for a folder")
         return directory
@@ -90,7 +87,10 @@ class Layout:
             return None
 
     def _encode(self, level: str) -> str:
-        return level if self.utf8 else foldernames.encode(level).decode("ascii")
+        escaped = level.translate(_ESCAPED)
+        if escaped.startswith("~"):
+            escaped = "\\7e" + escaped[1:]
+        return escaped if self.utf8 else foldernames.encode(escaped).decode("ascii")
 
     def _decoded(self, level: str) -> str | None:
         try:
