@@ -17,6 +17,8 @@ class ErrorKind(Enum):
     """
 
     NO_SUCH_FOLDER = auto()
+    NO_TARGET = auto()
+    """No such folder to file into, which the client may create and try again."""
     FOLDER_EXISTS = auto()
     BAD_FOLDER_NAME = auto()
     NOT_SELECTABLE = auto()
