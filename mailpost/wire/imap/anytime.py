@@ -5,7 +5,12 @@ RFC: 3501 §6.1, §6.2, §6.4, 9051 §6.1, §6.2, 2971 (ID), 5161 (ENABLE), 2177
 
 from __future__ import annotations
 
+import re
+from binascii import a2b_base64
 from dataclasses import dataclass
+
+from mailpost.wire.imap.grammar import BASE64_FULL, ParseError
+from mailpost.wire.imap.reader import Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +91,65 @@ class Close:
 @dataclass(frozen=True, slots=True)
 class Unselect:
     """UNSELECT."""
+
+
+MOST_ID_FIELDS = 30
+"""A client sends at most so many. RFC: 2971 §3.3"""
+_REST_MATCH = re.compile(rb"[^ ]+").match
+
+
+def parse_login(reader: Reader) -> Login:
+    """LOGIN SP userid SP password"""
+    reader.space()
+    user = reader.astring("a user name")
+    reader.space()
+    password = reader.astring("a password")
+    reader.end()
+    return Login(user, password)
+
+
+def parse_authenticate(reader: Reader) -> Authenticate:
+    """AUTHENTICATE SP auth-type [SP (base64 / "=")]"""
+    reader.space()
+    mechanism = reader.word("a SASL mechanism").decode("ascii")
+    if reader.at_end():
+        return Authenticate(mechanism)
+    reader.space()
+    initial = reader.match(_REST_MATCH, "an initial response")[0]
+    reader.end()
+    return Authenticate(mechanism, b"" if initial == b"=" else base64(initial))
+
+
+def base64(octets: bytes) -> bytes:
+    """Decode a SASL response: canonical base64 and nothing else. Raises ParseError."""
+    if not BASE64_FULL(octets):
+        raise ParseError("Expected base64")
+    return a2b_base64(octets)
+
+
+def parse_enable(reader: Reader) -> Enable:
+    """ENABLE 1*(SP capability)"""
+    found: list[str] = []
+    while not found or not reader.at_end():
+        reader.space()
+        found.append(reader.word("a capability").decode("ascii"))
+    return Enable(tuple(found))
+
+
+def parse_id(reader: Reader) -> Id:
+    """ID SP ("(" [string SP nstring *(SP string SP nstring)] ")" / nil)"""
+    reader.space()
+    if reader.accept_word(b"NIL"):
+        reader.end()
+        return Id(None)
+
+    def pair() -> tuple[bytes, bytes | None]:
+        name = reader.string("a field name in quotes")
+        reader.space()
+        return name, reader.nstring()
+
+    fields = reader.items(pair, "a list of fields or NIL", least=0)
+    reader.end()
+    if len(fields) > MOST_ID_FIELDS:
+        raise ParseError(f"More than {MOST_ID_FIELDS} ID fields")
+    return Id(tuple(fields))

@@ -3,14 +3,18 @@
 The command can be parsed when a message literal is offered (`decoder.LiteralOffered.so_far`): then its last message
 is the one on offer. Parsed again when it is whole, it tells all.
 
-RFC: 3501 §6.3.11, 9051 §6.3.12, 3502 (MULTIAPPEND: the form is understood), 3516 §4.4 (literal8)
+RFC: 3501 §6.3.11, 9051 §6.3.12, 3502 (MULTIAPPEND), 3516 §4.4 (literal8)
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 
 from mailpost.mail.flags import NO_FLAGS, Flags
+from mailpost.wire.imap.grammar import MONTHS, MOST_KEYS, ParseError
+from mailpost.wire.imap.reader import Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +37,54 @@ class Append:
     mailbox: str
     messages: tuple[AppendMessage, ...]
     """One, or more with MULTIAPPEND."""
+
+
+_DATE_TIME_MATCH = re.compile(
+    rb'"([ 0-9]?[0-9])-([A-Za-z]{3})-([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) ([+-])([0-9]{2})([0-5][0-9])"'
+).match
+
+
+def parse_append(reader: Reader) -> Append:
+    """APPEND SP mailbox 1*(SP [flag-list SP] [date-time SP] (literal / literal8))"""
+    reader.space()
+    mailbox = reader.mailbox()
+    messages: list[AppendMessage] = []
+    while not messages or not reader.at_end():
+        if len(messages) >= MOST_KEYS:
+            raise ParseError(f"More than {MOST_KEYS} messages in one APPEND")
+        reader.space()
+        messages.append(_message(reader))
+    return Append(mailbox, tuple(messages))
+
+
+def _message(reader: Reader) -> AppendMessage:
+    flags, internaldate = NO_FLAGS, None
+    if reader.peek() == b"(":
+        flags = reader.flag_list()
+        reader.space()
+    if reader.peek() == b'"':
+        internaldate = _date_time(reader)
+        reader.space()
+    octets, size, binary = reader.literal("a message as a literal")
+    if octets is not None:
+        raise ParseError("Expected a message as a literal")
+    return AppendMessage(size, flags, internaldate, binary)
+
+
+def _date_time(reader: Reader) -> int:
+    """Take a date-time: seconds since the epoch."""
+    found = reader.match(_DATE_TIME_MATCH, 'a date like "17-Jul-1996 02:44:25 -0700"')
+    zone = timedelta(hours=int(found[8]), minutes=int(found[9]))
+    try:
+        when = datetime(
+            int(found[3]),
+            MONTHS[found[2].upper()],
+            int(found[1]),
+            int(found[4]),
+            int(found[5]),
+            min(int(found[6]), 59),  # a leap second
+            tzinfo=timezone(-zone if found[7] == b"-" else zone),
+        )
+    except (KeyError, ValueError):
+        raise ParseError(f"{found[0].decode('ascii')} is no date") from None
+    return int(when.timestamp())

@@ -5,14 +5,15 @@ RFC: 3501 §6.4.5, 9051 §6.4.5, 7162 §3.1.4 (CHANGEDSINCE), 3516 (BINARY), 847
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
 
+from mailpost.mail.sections import Section, SectionKind
 from mailpost.mail.uidset import SequenceSet
-
-if TYPE_CHECKING:
-    from mailpost.mail.sections import Section
+from mailpost.wire.imap import writer
+from mailpost.wire.imap.grammar import LARGEST_NUMBER, LARGEST_NUMBER64, MOST_DEPTH, ParseError
+from mailpost.wire.imap.reader import Reader
 
 
 class FetchAttribute(Enum):
@@ -80,3 +81,137 @@ class Fetch:
     uid: bool = False
     changed_since: int | None = None
     vanished: bool = False
+
+
+_ATTRIBUTES = {attribute.value: attribute for attribute in FetchAttribute}
+_FAST = (FetchAttribute.FLAGS, FetchAttribute.INTERNALDATE, FetchAttribute.SIZE)
+_MACROS: dict[bytes, tuple[FetchItem, ...]] = {
+    b"FAST": _FAST,
+    b"ALL": (*_FAST, FetchAttribute.ENVELOPE),
+    b"FULL": (*_FAST, FetchAttribute.ENVELOPE, FetchAttribute.BODY),
+}
+_NAME_MATCH = re.compile(rb"[A-Za-z0-9.]+").match
+_PATH_MATCH = re.compile(rb"(?:[1-9][0-9]*(?:\.[1-9][0-9]*)*)?").match
+_KIND_MATCH = re.compile(rb"[A-Za-z.]*").match
+_PARTIAL_MATCH = re.compile(rb"<([0-9]{1,19})\.([0-9]{1,19})>").match
+_VANISHED = -1
+_KINDS = {
+    b"": None,
+    b"HEADER": SectionKind.HEADER,
+    b"HEADER.FIELDS": SectionKind.HEADER_FIELDS,
+    b"HEADER.FIELDS.NOT": SectionKind.HEADER_FIELDS_NOT,
+    b"MIME": SectionKind.MIME,
+    b"TEXT": SectionKind.TEXT,
+}
+
+
+def parse_fetch(reader: Reader, uid: bool = False) -> Fetch:
+    """FETCH SP sequence-set SP ("ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-atts ")") [SP "(" modifiers ")"]"""
+    reader.space()
+    numbers = reader.sequence_set()
+    reader.space()
+    items = _fetch_items(reader)
+    if reader.at_end():
+        return Fetch(numbers, items, uid)
+    reader.space()
+    modifiers = reader.items(lambda: _modifier(reader), "fetch modifiers")
+    reader.end()
+    changed_since = max(modifiers)
+    vanished = _VANISHED in modifiers
+    if vanished and (not uid or changed_since == _VANISHED):
+        raise ParseError("VANISHED goes with UID FETCH and CHANGEDSINCE only")
+    return Fetch(numbers, items, uid, changed_since, vanished)
+
+
+def _modifier(reader: Reader) -> int:
+    """CHANGEDSINCE SP mod-sequence / VANISHED. RFC: 7162 §3.1.4.1, §3.2.6"""
+    if reader.accept_word(b"VANISHED"):
+        return _VANISHED
+    if not reader.accept_word(b"CHANGEDSINCE"):
+        raise reader.error("CHANGEDSINCE")
+    reader.space()
+    return reader.number64("a mod-sequence")
+
+
+def _fetch_items(reader: Reader) -> tuple[FetchItem, ...]:
+    if reader.peek() == b"(":
+        items = reader.items(lambda: _item(reader, reader.match(_NAME_MATCH, "a fetch item")[0].upper()))
+        return tuple(items) if len(items) == 1 else tuple(dict.fromkeys(items))
+    name = reader.match(_NAME_MATCH, "a fetch item")[0].upper()
+    return _MACROS.get(name) or (_item(reader, name),)
+
+
+def _item(reader: Reader, name: bytes) -> FetchItem:
+    if reader.peek() == b"[":
+        return _section_item(reader, name)
+    attribute = _ATTRIBUTES.get(name)
+    if attribute is None:
+        raise ParseError(f"Unknown fetch item {name[:40].decode('ascii')}")
+    return attribute
+
+
+def _section_item(reader: Reader, name: bytes) -> FetchItem:
+    stem, peek = (name[:-5], True) if name.endswith(b".PEEK") else (name, False)
+    if stem == b"BODY":
+        return _body_section(reader, peek)
+    if stem == b"BINARY":
+        reader.expect(b"[")
+        path, shown = _path(reader)
+        reader.expect(b"]")
+        partial, first = _partial(reader)
+        return BinarySection(path, peek, partial, b"BINARY[%b]%b" % (shown, first))
+    if name == b"BINARY.SIZE":
+        reader.expect(b"[")
+        path, shown = _path(reader)
+        reader.expect(b"]")
+        return BinarySize(path, b"BINARY.SIZE[%b]" % shown)
+    raise ParseError(f"{name[:40].decode('ascii')} has no sections")
+
+
+def _body_section(reader: Reader, peek: bool) -> BodySection:
+    """BODY [".PEEK"] "[" [section-part ["." section-text] / section-msgtext] "]" ["<" number "." nz-number ">"]"""
+    reader.expect(b"[")
+    path, shown = _path(reader)
+    if path and reader.accept(b"."):
+        shown += b"."
+        word = reader.match(_KIND_MATCH, "MIME, HEADER or TEXT")[0].upper() or b"."
+    else:
+        word = reader.match(_KIND_MATCH, "a section")[0].upper()
+    if word not in _KINDS or (word == b"MIME" and not path):
+        raise ParseError(f"Unknown section {(shown + word)[:40].decode('ascii')}")
+    kind = _KINDS[word]
+    names: list[bytes] = []
+    shown += word
+    if kind in (SectionKind.HEADER_FIELDS, SectionKind.HEADER_FIELDS_NOT):
+        reader.space()
+        names = reader.items(lambda: reader.astring("a field name"), "a list of field names")
+        shown += b" (%b)" % b" ".join(map(writer.astring, names))
+    reader.expect(b"]")
+    partial, first = _partial(reader)
+    section = Section(path, kind, frozenset(name.lower() for name in names))
+    return BodySection(section, peek, partial, b"BODY[%b]%b" % (shown, first))
+
+
+def _path(reader: Reader) -> tuple[tuple[int, ...], bytes]:
+    """section-part: as numbers and as it stands."""
+    shown = reader.match(_PATH_MATCH, "a part")[0]
+    if not shown:
+        return (), b""
+    numbers = shown.split(b".")
+    if len(numbers) > 2 * MOST_DEPTH or any(len(number) > 10 for number in numbers):
+        raise ParseError("No message has such a part")
+    path = tuple(map(int, numbers))
+    if max(path) > LARGEST_NUMBER:
+        raise ParseError("No message has such a part")
+    return path, shown
+
+
+def _partial(reader: Reader) -> tuple[tuple[int, int] | None, bytes]:
+    """The range as numbers, and as the answer shows it: `<first>`."""
+    if reader.peek() != b"<":
+        return None, b""
+    found = reader.match(_PARTIAL_MATCH, "a range like <0.1024>")
+    first, count = int(found[1]), int(found[2])
+    if not count or max(first, count) > LARGEST_NUMBER64:
+        raise ParseError("Expected a range like <0.1024>")
+    return (first, count), b"<%d>" % first

@@ -63,6 +63,7 @@ ATOM_MATCH = re.compile(_ATOM).match
 """atom = 1*ATOM-CHAR"""
 ASTRING_MATCH = re.compile(rb"[^\x00-\x20(){%*\"\\\x7f-\xff]+").match
 """1*ASTRING-CHAR: atom characters and "]"."""
+ASTRING_FULL = re.compile(rb"[^\x00-\x20(){%*\"\\\x7f-\xff]+").fullmatch
 LIST_MATCH = re.compile(rb"[^\x00-\x20(){\"\\\x7f-\xff]+").match
 """1*list-char: atom characters, "]" and the wildcards."""
 QUOTED_MATCH = re.compile(rb'"((?:[^"\\\x00\r\n]|\\["\\])*+)"').match

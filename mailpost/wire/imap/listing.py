@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from mailpost.wire.imap.grammar import ParseError
+from mailpost.wire.imap.reader import Reader
+
 
 class StatusItem(Enum):
     """A count that STATUS gives; the value is its name on the wire."""
@@ -75,3 +78,81 @@ class Status:
 @dataclass(frozen=True, slots=True)
 class Namespace:
     """NAMESPACE."""
+
+
+_STATUS_ITEMS = {item.value: item for item in StatusItem}
+_SELECTIONS = {selection.value: selection for selection in ListSelection}
+_RETURNS = {value.value: value for value in ListReturn}
+_WEAK = frozenset({ListSelection.REMOTE, ListSelection.RECURSIVEMATCH})
+
+
+def parse_list(reader: Reader) -> List:
+    """LIST [SP list-select-opts] SP mailbox SP mbox-or-pat [SP list-return-opts]"""
+    reader.space()
+    selection: frozenset[ListSelection] = frozenset()
+    extended = reader.peek() == b"("
+    if extended:
+        selection = frozenset(
+            reader.items(lambda: reader.choice(_SELECTIONS, "a selection option"), "selection options", least=0)
+        )
+        if ListSelection.RECURSIVEMATCH in selection and selection <= _WEAK:
+            raise ParseError("RECURSIVEMATCH needs another selection option")
+        reader.space()
+    reference = reader.mailbox()
+    reader.space()
+    if reader.peek() == b"(":
+        extended = True
+        patterns = reader.items(reader.list_mailbox, "patterns")
+    else:
+        patterns = [reader.list_mailbox()]
+    returns: frozenset[ListReturn] = frozenset()
+    status: tuple[StatusItem, ...] = ()
+    if not reader.at_end():
+        extended = True
+        returns, status = _return_options(reader)
+        reader.end()
+    return List(reference, tuple(patterns), selection, returns, status, extended)
+
+
+def _return_options(reader: Reader) -> tuple[frozenset[ListReturn], tuple[StatusItem, ...]]:
+    """SP RETURN SP "(" [return-option *(SP return-option)] ")"."""
+    reader.space()
+    if not reader.accept_word(b"RETURN"):
+        raise reader.error("RETURN")
+    reader.space()
+    options = reader.items(lambda: _return_option(reader), "return options", least=0)
+    returns = frozenset(option for option in options if isinstance(option, ListReturn))
+    status = [item for option in options if isinstance(option, tuple) for item in option]
+    return returns, tuple(dict.fromkeys(status))
+
+
+def _return_option(reader: Reader) -> ListReturn | tuple[StatusItem, ...]:
+    if reader.accept_word(b"STATUS"):
+        reader.space()
+        return _status_items(reader)
+    return reader.choice(_RETURNS, "a return option")
+
+
+def _status_items(reader: Reader) -> tuple[StatusItem, ...]:
+    items = reader.items(lambda: reader.choice(_STATUS_ITEMS, "a status item"), "a list of status items")
+    return tuple(dict.fromkeys(items))
+
+
+def parse_lsub(reader: Reader) -> Lsub:
+    """LSUB SP mailbox SP list-mailbox"""
+    reader.space()
+    reference = reader.mailbox()
+    reader.space()
+    pattern = reader.list_mailbox()
+    reader.end()
+    return Lsub(reference, pattern)
+
+
+def parse_status(reader: Reader) -> Status:
+    """STATUS SP mailbox SP "(" status-att *(SP status-att) ")"."""
+    reader.space()
+    mailbox = reader.mailbox()
+    reader.space()
+    items = _status_items(reader)
+    reader.end()
+    return Status(mailbox, items)
