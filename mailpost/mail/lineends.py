@@ -1,0 +1,39 @@
+"""Line ends: what a stored file means on the wire, and how a message is best stored.
+
+The octet rule: a file whose first line ends in CRLF is the message verbatim; any other has LF line ends, each of which
+is CRLF on the wire (one that has its CR already is left alone).
+"""
+
+from __future__ import annotations
+
+
+def _verbatim(octets: bytes) -> bool:
+    """Whether the first line ends in CRLF."""
+    at = octets.find(b"\n")
+    return at > 0 and octets[at - 1] == 13
+
+
+def _every_lf(octets: bytes) -> bytes:
+    """Every LF without CR made CRLF."""
+    if b"\r\n" in octets:
+        octets = octets.replace(b"\r\n", b"\n")
+    return octets.replace(b"\n", b"\r\n")
+
+
+def to_crlf(octets: bytes) -> bytes:
+    """The message that a stored file means: the octet rule."""
+    return octets if _verbatim(octets) else _every_lf(octets)
+
+
+def to_stored(octets: bytes) -> bytes:
+    """What to store for a message: its LF form if that means the same octets again, else the octets.
+
+    `to_crlf(to_stored(octets)) == octets` for every message that `normalised` has been through.
+    """
+    bare = octets.replace(b"\r\n", b"\n")
+    return bare if to_crlf(bare) == octets else octets
+
+
+def normalised(octets: bytes) -> bytes:
+    """The message as every store keeps it: unchanged if a file can hold it, else every bare LF becomes CRLF."""
+    return octets if _verbatim(octets) or to_crlf(to_stored(octets)) == octets else _every_lf(octets)
