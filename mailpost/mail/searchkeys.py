@@ -8,6 +8,7 @@ RFC: 3501 §6.4.4, 9051 §6.4.4, 7162 §3.1.5 (MODSEQ)
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
@@ -166,3 +167,16 @@ SearchKey = (
     | Smaller
     | ModSeq
 )
+
+
+def with_leaves(key: SearchKey, replace: Callable[[SearchKey], SearchKey]) -> SearchKey:
+    """The same tree with every key that holds no other keys replaced by what `replace` gives for it."""
+    match key:
+        case And(keys):
+            return And(tuple(with_leaves(each, replace) for each in keys))
+        case Or(first, second):
+            return Or(with_leaves(first, replace), with_leaves(second, replace))
+        case Not(inner):
+            return Not(with_leaves(inner, replace))
+        case _:
+            return replace(key)
