@@ -126,6 +126,20 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """Which file a configuration was read from, so that whatever is found wrong later can be placed."""
+
+    path: Path | None = None
+    lines: Mapping[Key, int] = field(default_factory=dict)
+
+    def place(self, *key: str) -> str:
+        """`file:line: a.b: ` for a key, or as much of it as is known."""
+        line = next((self.lines[key[:n]] for n in range(len(key), 0, -1) if key[:n] in self.lines), None)
+        file = "" if self.path is None else f"{self.path}:{line}: " if line else f"{self.path}: "
+        return f"{file}{'.'.join(key)}: "
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All of it."""
 
@@ -136,6 +150,7 @@ class Config:
     tls: Tls = field(default_factory=Tls)
     folders: Folders = field(default_factory=Folders)
     limits: Limits = field(default_factory=Limits)
+    source: Source = field(default_factory=Source, compare=False)
 
 
 SECTIONS: Mapping[str, type[Any]] = {
@@ -180,7 +195,7 @@ def parse(text: str, path: Path) -> Config:
         found = re.fullmatch(r"(.*) \(at line (\d+), column \d+\)", str(problem), re.DOTALL)
         what, line = found.groups() if found else (str(problem), str(text.count("\n") + 1))
         raise ConfigError([f"{path}:{line}: not TOML: {what}"]) from None
-    return _Reader(path, key_lines(text)).config(values)
+    return _Reader(path, Source(path, key_lines(text))).config(values)
 
 
 class _BadValueError(ValueError):
@@ -190,10 +205,9 @@ class _BadValueError(ValueError):
 class _Reader:
     """Turns the plain values of a file into a Config and gathers what is wrong."""
 
-    def __init__(self, path: Path, lines: Mapping[Key, int]) -> None:
-        self._path = path
+    def __init__(self, path: Path, source: Source) -> None:
         self._folder = path.absolute().parent
-        self._lines = lines
+        self._source = source
         self._problems: list[tuple[int, str]] = []
 
     def config(self, values: Mapping[str, Any]) -> Config:
@@ -204,7 +218,7 @@ class _Reader:
         sections: dict[str, Any] = {name: self._section(name, values.get(name, {})) for name in SECTIONS}
         config = None
         if not self._problems:
-            config = Config(**sections)
+            config = Config(**sections, source=self._source)
             self._check(config)
         if config is None or self._problems:
             raise ConfigError([text for _, text in sorted(self._problems)])
@@ -213,7 +227,7 @@ class _Reader:
     def _section(self, name: str, values: object) -> object:
         section = SECTIONS[name]
         if not isinstance(values, dict):
-            self._problem((name,), f"{name}: must be a section: [{name}]")
+            self._problem((name,), f"must be a section: [{name}]")
             return None
         known: dict[str, Field[Any]] = {each.name: each for each in fields(section)}
         types = get_type_hints(section)
@@ -225,11 +239,11 @@ class _Reader:
             try:
                 read[key] = self._value(types[key], value)
             except _BadValueError as problem:
-                self._problem((name, key), f"{name}.{key}: {problem}")
+                self._problem((name, key), str(problem))
                 read[key] = None
         for key, each in known.items():
             if key not in values and each.default is MISSING and each.default_factory is MISSING:
-                self._problem((name,), f"{name}.{key}: is missing")
+                self._problem((name, key), "is missing")
                 read[key] = None
         return section(**read)
 
@@ -244,18 +258,18 @@ class _Reader:
         """What only the values together can tell."""
         separator = config.storage.separator
         if len(separator) != 1 or not separator.isascii() or not separator.isprintable() or separator in '"\\*%&~# ':
-            self._problem(("storage", "separator"), 'storage.separator: must be one character such as "/" or "."')
+            self._problem(("storage", "separator"), 'must be one character such as "/" or "."')
         if config.tls.key and not config.tls.certificate:
-            self._problem(("tls", "key"), "tls.key: needs a tls.certificate")
+            self._problem(("tls", "key"), "needs a tls.certificate")
         if config.listen.imaps and not config.tls.certificate:
-            self._problem(("listen", "imaps"), "listen.imaps: needs a tls.certificate")
+            self._problem(("listen", "imaps"), "needs a tls.certificate")
         if not config.listen.imap and not config.listen.imaps:
             self._problem(
                 ("listen",), 'listen: nothing to listen on; for example imap = ["tcp:1143:interface=127.0.0.1"]'
             )
         names = [name for name in (getattr(config.folders, each.name) for each in fields(Folders)) if name]
         if len(set(names)) != len(names):
-            self._problem(("folders",), "folders: two of them have the same name")
+            self._problem(("folders",), "two of them have the same name")
 
     def _unknown(self, key: Key, known: list[str], what: str) -> None:
         near = get_close_matches(key[-1], known, 1, 0.5)
@@ -268,12 +282,11 @@ class _Reader:
             hint = f"it belongs under [{elsewhere[0]}]"
         else:
             hint = f"known are {', '.join(known)}"
-        self._problem(key, f"{'.'.join(key)}: unknown {what}; {hint}")
+        self._problem(key, f"unknown {what}; {hint}")
 
     def _problem(self, key: Key, text: str) -> None:
-        line = next((self._lines[key[:n]] for n in range(len(key), 0, -1) if key[:n] in self._lines), None)
-        place = f"{self._path}:{line}" if line else f"{self._path}"
-        self._problems.append((line or 0, f"{place}: {text}"))
+        line = self._source.lines.get(key, self._source.lines.get(key[:1], 0))
+        self._problems.append((line, self._source.place(*key) + text))
 
 
 # -- single values
