@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
 
+from mailpost.mail.dates import parse_internaldate
 from mailpost.mail.flags import NO_FLAGS, Flags
-from mailpost.wire.imap.grammar import MONTHS, MOST_KEYS, ParseError
+from mailpost.wire.imap.grammar import MOST_KEYS, ParseError
 from mailpost.wire.imap.reader import Reader
 
 
@@ -39,9 +39,7 @@ class Append:
     """One, or more with MULTIAPPEND."""
 
 
-_DATE_TIME_MATCH = re.compile(
-    rb'"([ 0-9]?[0-9])-([A-Za-z]{3})-([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) ([+-])([0-9]{2})([0-5][0-9])"'
-).match
+_DATE_TIME_MATCH = re.compile(rb'"([^"\\]{1,40})"').match
 
 
 def parse_append(reader: Reader) -> Append:
@@ -73,18 +71,8 @@ def _message(reader: Reader) -> AppendMessage:
 
 def _date_time(reader: Reader) -> int:
     """Take a date-time: seconds since the epoch."""
-    found = reader.match(_DATE_TIME_MATCH, 'a date like "17-Jul-1996 02:44:25 -0700"')
-    zone = timedelta(hours=int(found[8]), minutes=int(found[9]))
+    found = reader.match(_DATE_TIME_MATCH, 'a date like "17-Jul-1996 02:44:25 -0700"')[1]
     try:
-        when = datetime(
-            int(found[3]),
-            MONTHS[found[2].upper()],
-            int(found[1]),
-            int(found[4]),
-            int(found[5]),
-            min(int(found[6]), 59),  # a leap second
-            tzinfo=timezone(-zone if found[7] == b"-" else zone),
-        )
-    except (KeyError, ValueError):
-        raise ParseError(f"{found[0].decode('ascii')} is no date") from None
-    return int(when.timestamp())
+        return parse_internaldate(found)
+    except ValueError as error:
+        raise ParseError(f"Expected a date: {error}") from None

@@ -13,14 +13,11 @@ import re
 from collections.abc import Iterable
 
 from mailpost.mail import foldernames
-from mailpost.mail.flags import Flags
 from mailpost.wire.imap.grammar import ASTRING_FULL
 
 _QUOTABLE = re.compile(rb"[\x20-\x7e\t]{0,1000}").fullmatch
 _SPECIAL = re.compile(rb'(["\\])')
-_MOST_KEPT = 10_000
-_FLAG_LISTS: dict[Flags, bytes] = {}
-_FLAG_ORDER = {"\\Answered": 0, "\\Flagged": 1, "\\Deleted": 2, "\\Seen": 3, "\\Draft": 4, "\\Recent": 5}
+_FLAG_ORDER = {"\\Answered": 0, "\\Flagged": 1, "\\Deleted": 2, "\\Seen": 3, "\\Draft": 4, "\\Recent": 5, "\\*": 10}
 
 
 def literal(octets: bytes) -> bytes:
@@ -59,18 +56,8 @@ def mailbox(name: str, utf8: bool = False) -> bytes:
     return b'"%b"' % _SPECIAL.sub(rb"\\\1", octets)
 
 
-def flag_list(flags: Flags) -> bytes:
-    """The flags in parentheses, system flags first; kept for each set of flags, as there are few."""
-    kept = _FLAG_LISTS.get(flags)
-    if kept is None:
-        if len(_FLAG_LISTS) >= _MOST_KEPT:
-            _FLAG_LISTS.clear()
-        kept = _FLAG_LISTS[flags] = flag_sequence(flags)
-    return kept
-
-
-def flag_sequence(flags: Iterable[str]) -> bytes:
-    """The flags in parentheses: system flags in a fixed order, then keywords sorted."""
+def flag_list(flags: Iterable[str]) -> bytes:
+    """The flags in parentheses: system flags in a fixed order, then keywords sorted, then `\\*`."""
     ordered = sorted(flags, key=lambda flag: (_FLAG_ORDER.get(flag, 9), flag))
     return b"(%b)" % " ".join(ordered).encode("ascii", "replace")
 

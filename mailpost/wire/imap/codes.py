@@ -1,0 +1,43 @@
+"""Response codes: what a kind of failure is called in brackets behind NO.
+
+RFC: 5530 §3, 3501 §7.1, 9051 §7.1
+"""
+
+from __future__ import annotations
+
+from mailpost.mail.errors import ErrorKind
+from mailpost.wire.imap.search import CHARSETS
+
+_CODES = {
+    ErrorKind.NO_SUCH_FOLDER: b"NONEXISTENT",
+    ErrorKind.NO_TARGET: b"TRYCREATE",
+    ErrorKind.FOLDER_EXISTS: b"ALREADYEXISTS",
+    ErrorKind.BAD_FOLDER_NAME: b"CANNOT",
+    ErrorKind.NOT_SELECTABLE: b"NONEXISTENT",
+    ErrorKind.HAS_CHILDREN: b"HASCHILDREN",  # RFC: 9051 §7.1
+    ErrorKind.READ_ONLY: b"NOPERM",
+    ErrorKind.NO_PERMISSION: b"NOPERM",
+    ErrorKind.OVER_QUOTA: b"OVERQUOTA",
+    ErrorKind.DISK_FULL: b"UNAVAILABLE",
+    ErrorKind.MESSAGE_TOO_BIG: b"TOOBIG",  # RFC: 7889 §4, 4469 §5
+    ErrorKind.LIMIT: b"LIMIT",
+    ErrorKind.EXPUNGED: b"EXPUNGEISSUED",
+    ErrorKind.IN_USE: b"INUSE",
+    ErrorKind.UNAVAILABLE: b"UNAVAILABLE",
+    ErrorKind.CORRUPT: b"CORRUPTION",
+    ErrorKind.BAD_CHARSET: b"BADCHARSET (%b)" % b" ".join(CHARSETS),
+    ErrorKind.UNKNOWN_ENCODING: b"UNKNOWN-CTE",  # RFC: 3516 §4.3
+    ErrorKind.CANNOT: b"CANNOT",
+    ErrorKind.AUTHENTICATION_FAILED: b"AUTHENTICATIONFAILED",
+    ErrorKind.PRIVACY_REQUIRED: b"PRIVACYREQUIRED",
+}
+
+SERVER_BUG = b"SERVERBUG"
+"""For what is no MailError."""
+CLIENT_BUG = b"CLIENTBUG"
+"""For what no client should do."""
+
+
+def code_of(kind: ErrorKind) -> bytes:
+    """The response code of a failure, without its brackets."""
+    return _CODES[kind]
