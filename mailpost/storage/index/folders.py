@@ -1,0 +1,107 @@
+"""Rows of folders: identity, what is given out next (UIDs, mod-sequences), what the directories showed last."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from dataclasses import dataclass, fields
+from typing import cast
+
+from mailpost.storage.index.state import meta, set_meta
+
+LARGEST_UIDVALIDITY = 0xFFFF_FFFF
+
+
+@dataclass(slots=True)
+class FolderRow:
+    """One folder as the state knows it. `save` writes the fields that change."""
+
+    id: int
+    directory: str
+    """Below the account's root; "." for INBOX."""
+    mailbox_id: str
+    uidvalidity: int
+    uidnext: int
+    """The next UID to be given out."""
+    reserved: int
+    """UIDs below this one are ours by the header of `dovecot-uidlist`."""
+    listed: int
+    """Messages up to this UID have their lines in `dovecot-uidlist`."""
+    highest_modseq: int
+    first_recent: int
+    special_use: str | None
+    cur_mtime: int
+    """Mtime of cur when it was last listed or changed by us, nanoseconds; 0: list it again."""
+    new_mtime: int
+
+
+_COLUMNS = tuple(field.name for field in fields(FolderRow))
+_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM folders"
+_SAVED = _COLUMNS[3:]
+_UPDATE = f"UPDATE folders SET {', '.join(f'{name}=?' for name in _SAVED)} WHERE id=?"
+
+
+def all_folders(db: sqlite3.Connection) -> list[FolderRow]:
+    """All folders that the state knows."""
+    return [FolderRow(*row) for row in db.execute(_SELECT)]
+
+
+def folder_row(db: sqlite3.Connection, folder: int) -> FolderRow | None:
+    """One folder as it is now; None when it is gone."""
+    row = db.execute(f"{_SELECT} WHERE id=?", (folder,)).fetchone()
+    return FolderRow(*row) if row else None
+
+
+def save_folder(db: sqlite3.Connection, row: FolderRow) -> None:
+    """Write what may have changed in a row."""
+    db.execute(_UPDATE, (*(getattr(row, name) for name in _SAVED), row.id))
+
+
+def new_uidvalidity(db: sqlite3.Connection, now: int, least: int = 0) -> int:
+    """A UIDVALIDITY above all that this account ever gave out, and not below `least`. `now`: seconds."""
+    given = cast("int", meta(db, "uidvalidity") or 0)
+    value = min(max(now, given + 1, least), LARGEST_UIDVALIDITY)
+    set_meta(db, "uidvalidity", value)
+    return value
+
+
+def add_folder(
+    db: sqlite3.Connection, directory: str, *, uidvalidity: int, modseq: int, special_use: str | None
+) -> FolderRow:
+    """Make the row of a folder that has none."""
+    row = FolderRow(
+        id=0,
+        directory=directory,
+        mailbox_id="F" + secrets.token_hex(12),
+        uidvalidity=uidvalidity,
+        uidnext=1,
+        reserved=0,
+        listed=0,
+        highest_modseq=modseq,
+        first_recent=1,
+        special_use=special_use,
+        cur_mtime=0,
+        new_mtime=0,
+    )
+    known = cast("int", meta(db, "uidvalidity") or 0)
+    if uidvalidity > known:
+        set_meta(db, "uidvalidity", uidvalidity)
+    places = ", ".join("?" * (len(_COLUMNS) - 1))
+    cursor = db.execute(
+        f"INSERT INTO folders({', '.join(_COLUMNS[1:])}) VALUES({places})",
+        [getattr(row, name) for name in _COLUMNS[1:]],
+    )
+    row.id = cast("int", cursor.lastrowid)
+    return row
+
+
+def remove_folder(db: sqlite3.Connection, folder: int) -> None:
+    """Forget a folder and all that hangs on it."""
+    for table in ("messages", "files", "keywords", "expunged", "dead"):
+        db.execute(f"DELETE FROM {table} WHERE folder=?", (folder,))
+    db.execute("DELETE FROM folders WHERE id=?", (folder,))
+
+
+def move_folder(db: sqlite3.Connection, folder: int, directory: str) -> None:
+    """The folder's directory has another name."""
+    db.execute("UPDATE folders SET directory=? WHERE id=?", (directory, folder))

@@ -1,0 +1,50 @@
+"""Eight bytes that tell other processes of this account that something was committed.
+
+SQLite's log is no signal between processes. Whoever has committed writes a value that was never there before;
+everybody compares it with the last one seen: one memory access. The write also wakes inotify.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+
+GENERATION_FILE = "generation"
+_LENGTH = 8
+
+
+class Generation:
+    """The generation of one account.
+
+    Args:
+        path: the file; it is made if missing.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if os.fstat(self._fd).st_size < _LENGTH:
+            os.pwrite(self._fd, os.urandom(_LENGTH), 0)
+        self._memory = mmap.mmap(self._fd, _LENGTH, prot=mmap.PROT_READ)
+        self.seen = self._memory[:]
+        """The value up to which everything has been taken note of."""
+
+    @property
+    def moved(self) -> bool:
+        """Whether another process has committed since `seen`."""
+        return self._memory[:] != self.seen
+
+    def catch_up(self) -> None:
+        """All that was committed before now is about to be read."""
+        self.seen = self._memory[:]
+
+    def bump(self) -> None:
+        """Something was committed here."""
+        value = os.urandom(_LENGTH)
+        self.seen = value
+        os.pwrite(self._fd, value, 0)
+
+    def close(self) -> None:
+        """Free the file."""
+        self._memory.close()
+        os.close(self._fd)

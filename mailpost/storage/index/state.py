@@ -1,0 +1,233 @@
+"""`state.sqlite3`, one per account: what cannot be read back from the Maildir tree but must not be lost.
+
+One connection writes (the account's writer lane), any number read. Write-ahead log, `synchronous=NORMAL`: a commit
+survives kill -9; it survives a power cut once `StateFile.harden` has flushed the log, which is what
+`synchronous=FULL` does at every commit, wanted or not.
+
+The schema only moves forward: `_MIGRATIONS[n]` leads from version n to n + 1. A newer one is refused.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from mailpost.mail.errors import ErrorKind, MailError
+
+STATE_FILE = "state.sqlite3"
+
+_MIGRATIONS = (
+    """
+    CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+    CREATE TABLE folders(
+        id INTEGER PRIMARY KEY,
+        directory TEXT NOT NULL UNIQUE,
+        mailbox_id TEXT NOT NULL UNIQUE,
+        uidvalidity INTEGER NOT NULL,
+        uidnext INTEGER NOT NULL,
+        reserved INTEGER NOT NULL,
+        listed INTEGER NOT NULL,
+        highest_modseq INTEGER NOT NULL,
+        first_recent INTEGER NOT NULL,
+        special_use TEXT,
+        cur_mtime INTEGER NOT NULL,
+        new_mtime INTEGER NOT NULL);
+    CREATE TABLE messages(
+        folder INTEGER NOT NULL,
+        uid INTEGER NOT NULL,
+        flags INTEGER NOT NULL,
+        file_flags INTEGER NOT NULL,
+        modseq INTEGER NOT NULL,
+        internaldate INTEGER NOT NULL,
+        saved INTEGER NOT NULL,
+        PRIMARY KEY(folder, uid)) WITHOUT ROWID;
+    CREATE TABLE files(
+        folder INTEGER NOT NULL,
+        uid INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        PRIMARY KEY(folder, uid)) WITHOUT ROWID;
+    CREATE TABLE keywords(
+        folder INTEGER NOT NULL,
+        bit INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        PRIMARY KEY(folder, bit)) WITHOUT ROWID;
+    CREATE TABLE expunged(
+        folder INTEGER NOT NULL,
+        modseq INTEGER NOT NULL,
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        PRIMARY KEY(folder, modseq, first)) WITHOUT ROWID;
+    CREATE TABLE dead(
+        folder INTEGER NOT NULL,
+        base TEXT NOT NULL,
+        PRIMARY KEY(folder, base)) WITHOUT ROWID;
+    CREATE TABLE intents(
+        id INTEGER PRIMARY KEY,
+        operation TEXT NOT NULL,
+        detail TEXT NOT NULL);
+    """,
+)
+SCHEMA_VERSION = len(_MIGRATIONS)
+
+_BUSY_SECONDS = 10.0
+_CORRUPT = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB"})
+_KINDS = {
+    "SQLITE_FULL": (ErrorKind.DISK_FULL, "The disk is full"),
+    "SQLITE_BUSY": (ErrorKind.IN_USE, "Another program is busy with this account, try again later"),
+    "SQLITE_LOCKED": (ErrorKind.IN_USE, "Another program is busy with this account, try again later"),
+    "SQLITE_READONLY": (ErrorKind.READ_ONLY, "The account's index may not be written"),
+    "SQLITE_PERM": (ErrorKind.NO_PERMISSION, "The server may not open the account's index"),
+    "SQLITE_CANTOPEN": (ErrorKind.NO_PERMISSION, "The server may not open the account's index"),
+    "SQLITE_IOERR": (ErrorKind.UNAVAILABLE, "The disk could not be read or written"),
+    "SQLITE_CORRUPT": (ErrorKind.CORRUPT, "The account's index is damaged"),
+    "SQLITE_NOTADB": (ErrorKind.CORRUPT, "The account's index is damaged"),
+}
+
+
+class DamagedError(Exception):
+    """The file is no sound database of ours; it should be set aside and built anew."""
+
+
+@contextmanager
+def index_errors() -> Iterator[None]:
+    """Turn a database error that a client should hear of into a MailError; others pass as the bugs they are."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        known = _KINDS.get(_primary_name(error))
+        if known is None:
+            raise
+        raise MailError(*known) from error
+
+
+def _primary_name(error: sqlite3.Error) -> str:
+    """SQLITE_IOERR out of SQLITE_IOERR_WRITE and so on; "" for an error that is not SQLite's own."""
+    return "_".join(getattr(error, "sqlite_errorname", "").split("_")[:2])
+
+
+def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
+    """A connection that threads may use in turn, in autocommit mode: transactions are begun by hand."""
+    if not read_only:
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    db = sqlite3.connect(
+        path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
+    )
+    if read_only:
+        db.execute("PRAGMA query_only=ON")
+    return db
+
+
+class StateFile:
+    """The writing side of an account's state.
+
+    Args:
+        path: the file; it is made if missing.
+
+    Raises:
+        DamagedError: it is no database, or none of ours.
+        MailError: UNAVAILABLE when a newer mailpost wrote it; NO_PERMISSION.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._log_fd = -1
+        with index_errors():
+            self.db = connect(path)
+            try:
+                self._prepare()
+            except BaseException as error:
+                self.db.close()
+                if isinstance(error, sqlite3.Error) and _primary_name(error) in _CORRUPT:
+                    raise DamagedError(str(error)) from error
+                raise
+
+    def _prepare(self) -> None:
+        db = self.db
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=NORMAL")
+        db.execute("PRAGMA wal_autocheckpoint=2000")
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        if version > SCHEMA_VERSION:
+            raise MailError(ErrorKind.UNAVAILABLE, "This account was written by a newer version of the server")
+        for number in range(version, SCHEMA_VERSION):
+            db.executescript(f"BEGIN IMMEDIATE; {_MIGRATIONS[number]} PRAGMA user_version={number + 1}; COMMIT;")
+        (sound,) = db.execute("PRAGMA quick_check(1)").fetchone() if version and self._unclean() else ("ok",)
+        if sound != "ok":
+            raise DamagedError(str(sound))
+
+    def _unclean(self) -> bool:
+        """Whether a log was left behind, by a crash or by another process at work."""
+        with suppress(FileNotFoundError):
+            return os.stat(f"{self.path}-wal").st_size > 0
+        return False
+
+    def harden(self) -> None:
+        """Make all commits so far survive a power cut."""
+        if self._log_fd < 0:
+            self._log_fd = os.open(f"{self.path}-wal", os.O_RDWR | os.O_CLOEXEC)
+            directory = os.open(os.path.dirname(self.path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(directory)
+            finally:
+                os.close(directory)
+        os.fsync(self._log_fd)
+
+    def close(self) -> None:
+        """Move the log into the database and close it."""
+        if self._log_fd >= 0:
+            os.close(self._log_fd)
+            self._log_fd = -1
+        self.db.close()
+
+
+def meta(db: sqlite3.Connection, key: str) -> object:
+    """A value of the account itself; None where it was never set."""
+    row = db.execute("SELECT value FROM meta WHERE key=?", (key,)).fetchone()
+    return row[0] if row else None
+
+
+def set_meta(db: sqlite3.Connection, key: str, value: object) -> None:
+    """Set a value of the account itself."""
+    db.execute("INSERT OR REPLACE INTO meta VALUES(?, ?)", (key, value))
+
+
+class Readers:
+    """Connections for reading, each used by one thread at a time; made as needed, kept for the next.
+
+    Args:
+        path: the database.
+        setup: statements to run on each new connection.
+    """
+
+    def __init__(self, path: str, setup: tuple[str, ...] = ()) -> None:
+        self._path = path
+        self._setup = setup
+        self._free: list[sqlite3.Connection] = []
+        self._closed = False
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection for the block; leave no statement of it unfinished."""
+        with index_errors():
+            try:
+                db = self._free.pop()  # atomic, as append is
+            except IndexError:
+                db = connect(self._path, read_only=True)
+                for statement in self._setup:
+                    db.execute(statement)
+            try:
+                yield db
+            finally:
+                if self._closed:
+                    db.close()
+                else:
+                    self._free.append(db)
+
+    def close(self) -> None:
+        """Close those that are free; those in use close when they are done."""
+        self._closed = True
+        while self._free:
+            self._free.pop().close()
