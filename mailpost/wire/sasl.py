@@ -24,7 +24,7 @@ class Plain:
     """What PLAIN says, and what LOGIN asks for."""
 
     authorization: bytes
-    """As whom to act; b"" for oneself. A server that lends nobody another's mail accepts it only if it equals `user`."""
+    """As whom to act; b"" for oneself. Who lends nobody another's mail takes only what equals `user`."""
     user: bytes
     """Whose password this is; never empty."""
     password: bytes
