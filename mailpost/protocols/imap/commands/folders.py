@@ -1,0 +1,59 @@
+"""CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE, STATUS: folders by name.
+
+RFC: 3501 §6.3.3 to §6.3.7, §6.3.10, 9051 §6.3.4 to §6.3.8, §6.3.11, 6154 §3 (CREATE with USE), 8438 (SIZE)
+"""
+
+from __future__ import annotations
+
+from mailpost.protocols.imap.commands.context import Completed, Context
+from mailpost.storage.offload import settled
+from mailpost.storage.records import SpecialUse
+from mailpost.wire.imap.commands import Create, Delete, Rename, Status, StatusItem, Subscribe, Unsubscribe
+from mailpost.wire.imap.responses import status as status_line
+
+
+async def create(context: Context, command: Create) -> Completed | None:
+    """CREATE, also of a name with the separator behind it, which announces folders below."""
+    uses = [use for use in SpecialUse if use.value in command.special_use]
+    if len(uses) != len(command.special_use) or len(uses) > 1:
+        return Completed(b"A folder can have one special use of those that are known", b"USEATTR", ok=False)
+    await settled(context.account.create(_bare(context, command.mailbox), uses[0] if uses else None))
+    return None
+
+
+async def delete(context: Context, command: Delete) -> None:
+    """DELETE. The session that deletes what it has selected is in the authenticated state afterwards."""
+    await settled(context.account.delete(command.mailbox))
+    selected = context.selected
+    if selected is not None and selected.gone and selected.mailbox.name == command.mailbox:
+        context.deselect()
+        context.write(b"* OK [CLOSED] The selected mailbox was deleted\r\n")
+
+
+async def rename(context: Context, command: Rename) -> None:
+    """RENAME; of INBOX it moves the messages only."""
+    await settled(context.account.rename(command.old, _bare(context, command.new)))
+
+
+def _bare(context: Context, name: str) -> str:
+    """The name without the separator at its end, which clients may send. RFC: 3501 §6.3.3"""
+    separator: str = context.account.separator
+    return name[:-1] if len(name) > 1 and name.endswith(separator) else name
+
+
+async def subscribe(context: Context, command: Subscribe) -> None:
+    """SUBSCRIBE, of a folder that exists."""
+    await settled(context.account.subscribe(command.mailbox, True))
+
+
+async def unsubscribe(context: Context, command: Unsubscribe) -> None:
+    """UNSUBSCRIBE, whether the folder exists or not."""
+    await settled(context.account.subscribe(command.mailbox, False))
+
+
+async def status(context: Context, command: Status) -> None:
+    """STATUS. Whoever asks for HIGHESTMODSEQ knows of mod-sequences. RFC: 7162 §3.1"""
+    if StatusItem.HIGHESTMODSEQ in command.items:
+        context.enabled.add("CONDSTORE")
+    counts = await settled(context.account.status(command.mailbox))
+    context.write(status_line(command.mailbox, counts, command.items))

@@ -1,0 +1,121 @@
+"""LIST, LSUB and NAMESPACE: which folders there are.
+
+Attributes tell of children and special uses whether or not the client asked: RFC 3348 and 6154 permit it.
+
+RFC: 3501 §6.3.8, §6.3.9, 9051 §6.3.9, 5258 (extended LIST), 3348 (children), 6154 §2 (special use), 2342 (NAMESPACE)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from mailpost.mail.errors import MailError
+from mailpost.mail.foldertree import above
+from mailpost.mail.listpatterns import Matcher, list_matcher
+from mailpost.protocols.imap.commands.context import Context
+from mailpost.storage.offload import settled
+from mailpost.storage.records import Folder
+from mailpost.wire.imap.commands import List, ListReturn, ListSelection, Lsub, Namespace, ParseError, StatusItem
+from mailpost.wire.imap.responses import list_line, namespace_line
+from mailpost.wire.imap.responses import status as status_line
+
+_CRITERIA = (ListSelection.SUBSCRIBED, ListSelection.SPECIAL_USE)
+"""Selection options that choose folders; RECURSIVEMATCH extends one of them. RFC: 5258 §3.5, 6154 §5.1"""
+
+
+async def list_folders(context: Context, command: List) -> None:
+    """LIST, plain and extended; with RETURN (STATUS), counts follow each folder."""
+    account = context.account
+    separator: str = account.separator
+    if command.patterns == ("",) and not command.extended:
+        context.write(list_line("", separator, (b"\\Noselect",)))
+        return
+    if ListSelection.RECURSIVEMATCH in command.selection and command.selection.isdisjoint(_CRITERIA):
+        raise ParseError("RECURSIVEMATCH needs another selection option")
+    matchers = [list_matcher(command.reference + pattern, separator) for pattern in command.patterns]
+    listing = _Listing(account.folders(), account.subscriptions(), separator, command)
+    inside = listing.reaching_outside(matchers) if ListSelection.RECURSIVEMATCH in command.selection else set()
+    for folder in listing.folders:
+        if not any(matches(folder.name) for matches in matchers):
+            continue
+        chosen = listing.chosen(folder)
+        if chosen or folder.name in inside:
+            context.write(listing.line(folder, folder.name in inside))
+        if chosen and command.status and folder.selectable:
+            await _status(context, folder.name, command.status)
+
+
+async def _status(context: Context, name: str, items: Sequence[StatusItem]) -> None:
+    # A folder that went away since it was listed has no counts, and LIST has not failed for it. RFC: 5819 §2
+    with suppress(MailError):
+        context.write(status_line(name, await settled(context.account.status(name)), items))
+        await context.drained()
+
+
+class _Listing:
+    """The folders of one LIST, and what is told of each."""
+
+    def __init__(self, folders: list[Folder], subscribed: frozenset[str], separator: str, command: List) -> None:
+        self._separator = separator
+        self._extended = command.extended
+        self._selection = command.selection
+        self._subscribed = subscribed
+        self._tell_subscribed = (
+            ListReturn.SUBSCRIBED in command.returns or ListSelection.SUBSCRIBED in command.selection
+        )
+        self._parents = {folder.name.rpartition(separator)[0] for folder in folders}
+        self.folders = folders
+        if ListSelection.SUBSCRIBED in command.selection:
+            missing = subscribed.difference(folder.name for folder in folders)
+            self.folders = folders + [Folder(name, selectable=False) for name in sorted(missing)]
+
+    def chosen(self, folder: Folder) -> bool:
+        """Whether the selection options take this folder for its own sake."""
+        if ListSelection.SUBSCRIBED in self._selection and folder.name not in self._subscribed:
+            return False
+        return ListSelection.SPECIAL_USE not in self._selection or folder.special_use is not None
+
+    def reaching_outside(self, matchers: Sequence[Matcher]) -> set[str]:
+        """Names above chosen folders that the patterns do not show themselves. RFC: 5258 §3.5"""
+        hidden = (
+            folder.name
+            for folder in self.folders
+            if self.chosen(folder) and not any(matches(folder.name) for matches in matchers)
+        )
+        return {name for each in hidden for name in above(each, self._separator)}
+
+    def line(self, folder: Folder, inside: bool) -> bytes:
+        """The LIST response; `inside` says that chosen folders lie below, out of the patterns' reach."""
+        attributes = []
+        if not folder.selectable:
+            attributes.append(b"\\NonExistent" if self._extended else b"\\Noselect")
+        attributes.append(b"\\HasChildren" if folder.name in self._parents else b"\\HasNoChildren")
+        if self._tell_subscribed and folder.name in self._subscribed:
+            attributes.append(b"\\Subscribed")
+        if folder.special_use is not None:
+            attributes.append(folder.special_use.value.encode())
+        criteria = [option.value for option in _CRITERIA if option in self._selection] if inside else []
+        return list_line(folder.name, self._separator, attributes, child_info=criteria)
+
+
+async def lsub(context: Context, command: Lsub) -> None:
+    """LSUB: subscribed names, whether they exist or not.
+
+    With `%`, a name above a subscribed one is shown as \\Noselect where it is not subscribed itself. RFC: 3501 §6.3.9
+    """
+    account = context.account
+    separator: str = account.separator
+    subscribed: frozenset[str] = account.subscriptions()
+    matches = list_matcher(command.reference + command.pattern, separator)
+    shown = {name for name in subscribed if matches(name)}
+    parents = set()
+    if "%" in command.pattern:
+        parents = {name for each in subscribed - shown for name in above(each, separator) if matches(name)} - shown
+    for name in sorted(shown | parents):
+        context.write(list_line(name, separator, (b"\\Noselect",) if name in parents else (), lsub=True))
+
+
+async def namespace(context: Context, command: Namespace) -> None:
+    """NAMESPACE: all folders are personal, below no prefix."""
+    context.write(namespace_line(context.account.separator))
