@@ -7,6 +7,18 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from mailpost.protocols.imap.commands import (
+    append,
+    copy,
+    expunge,
+    fetch,
+    folders,
+    idle,
+    listing,
+    search,
+    select,
+    store,
+)
 from mailpost.protocols.imap.commands.context import Completed, Context, LiteralPolicy, State
 
 Handler = Callable[[Context, Any], Awaitable[Completed | None]]
@@ -42,3 +54,30 @@ class CommandSpec:
     """Whether "UID NAME" exists."""
     literals: LiteralPolicy | None = None
     """Where its message literals go (APPEND)."""
+
+COMMANDS = (
+    # Folders.
+    CommandSpec("SELECT", AUTHENTICATED, select.select, Reports.NOTHING),
+    CommandSpec("EXAMINE", AUTHENTICATED, select.select, Reports.NOTHING),
+    CommandSpec("CREATE", AUTHENTICATED, folders.create),
+    CommandSpec("DELETE", AUTHENTICATED, folders.delete),
+    CommandSpec("RENAME", AUTHENTICATED, folders.rename),
+    CommandSpec("SUBSCRIBE", AUTHENTICATED, folders.subscribe),
+    CommandSpec("UNSUBSCRIBE", AUTHENTICATED, folders.unsubscribe),
+    CommandSpec("LIST", AUTHENTICATED, listing.list_folders),
+    CommandSpec("LSUB", AUTHENTICATED, listing.lsub),
+    CommandSpec("NAMESPACE", AUTHENTICATED, listing.namespace),
+    CommandSpec("STATUS", AUTHENTICATED, folders.status),
+    CommandSpec("APPEND", AUTHENTICATED, append.append, literals=append.offered),
+    CommandSpec("IDLE", AUTHENTICATED, idle.idle),
+    # The selected mailbox.
+    CommandSpec("CLOSE", SELECTED, select.close),
+    CommandSpec("UNSELECT", SELECTED, select.unselect),
+    CommandSpec("EXPUNGE", SELECTED, expunge.expunge, uid=True),
+    CommandSpec("SEARCH", SELECTED, search.search, Reports.NO_EXPUNGES, uid=True),
+    CommandSpec("FETCH", SELECTED, fetch.fetch, Reports.NO_EXPUNGES, uid=True),
+    CommandSpec("STORE", SELECTED, store.store, Reports.NO_EXPUNGES, uid=True),
+    CommandSpec("COPY", SELECTED, copy.copy, uid=True),
+    CommandSpec("MOVE", SELECTED, copy.move, uid=True),
+)
+"""All commands."""
