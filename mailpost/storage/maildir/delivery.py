@@ -11,7 +11,6 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from enum import Enum, auto
 
 from mailpost.mail.lineends import normalised, to_stored
 from mailpost.storage.maildir.filename import INFO, sizes_of, unique_names
@@ -113,19 +112,6 @@ def write_message(tmp_fd: int, octets: bytes, internaldate: int | None = None) -
     return TmpFile(tmp_fd, name, fd, len(stored), len(octets))
 
 
-class _Form(Enum):
-    """How the octets that come in are stored."""
-
-    UNDECIDED = auto()
-    """No line has ended yet."""
-    LF = auto()
-    """Every line has ended in CRLF: stored as LF."""
-    VERBATIM = auto()
-    """The first line ends in CRLF and the LF form would not give the same octets back."""
-    MADE_CRLF = auto()
-    """The first line ends in a bare LF: no file can say that, so every bare LF counts as CRLF."""
-
-
 class Spool:
     """A message being received piece by piece into a tmp directory; its memory is one piece.
 
@@ -140,7 +126,9 @@ class Spool:
         """Octets received so far."""
         self._tmp_fd = tmp_fd
         self._name = unique_names.plain()
-        self._form = _Form.UNDECIDED
+        self._decided = False
+        self._lf_form = False
+        self._make_crlf = False
         self._held = b""
         self._stored = 0
         self._line_ends = 0
@@ -191,19 +179,31 @@ class Spool:
             raise
 
     def _take(self, data: bytes) -> None:
-        if self._form is _Form.UNDECIDED:
-            self._form = _form_of(data, self._after_cr)
-            self._after_cr = data.endswith(b"\r")
-        if self._form is _Form.LF and data.count(b"\n") != data.count(b"\r\n"):
+        """Store octets that do not end in the middle of a CRLF (but may begin behind another CR)."""
+        doubled = b"\r\r\n" in data or (self._after_cr and data.startswith(b"\r\n"))
+        self._after_cr = data.endswith(b"\r")
+        end = data.find(b"\n") if not self._decided else -1
+        if end >= 0:
+            self._decided = self._lf_form = True
+            # No file can say that the first line ends in a bare LF, so every bare LF of the message is made CRLF.
+            self._make_crlf = data[end - 1 : end] != b"\r"
+        bare = data.count(b"\n") != data.count(b"\r\n")
+        if self._lf_form and (doubled or (bare and not self._make_crlf)):
             self._restore_crlf()
-        if self._form in {_Form.LF, _Form.MADE_CRLF}:
+        if self._lf_form or self._make_crlf:
             data = data.replace(b"\r\n", b"\n")
+        if self._lf_form:
             self._line_ends += data.count(b"\n")
+        elif self._make_crlf:
+            data = data.replace(b"\n", b"\r\n")
         write_all(self._fd, data)
         self._stored += len(data)
 
     def _restore_crlf(self) -> None:
-        """Write what was stored in LF form once more, verbatim."""
+        """From here on store with CRLF, and write what was stored in LF form once more so."""
+        self._lf_form = False
+        if not self._line_ends:
+            return
         name = unique_names.plain()
         fd = create_file(name, self._tmp_fd)
         try:
@@ -217,25 +217,9 @@ class Spool:
             raise
         os.close(self._fd)
         os.unlink(self._name, dir_fd=self._tmp_fd)
-        self._fd, self._name, self._form = fd, name, _Form.VERBATIM
+        self._fd, self._name = fd, name
         self._stored += self._line_ends
         self._line_ends = 0
-
-
-def _form_of(data: bytes, after_cr: bool) -> _Form:
-    """The form that the first line end decides on.
-
-    Args:
-        data: the next octets.
-        after_cr: whether the octet before them is a CR.
-    """
-    end = data.find(b"\n")
-    if end < 0:
-        return _Form.UNDECIDED
-    if data[end - 1 : end] != b"\r":
-        return _Form.MADE_CRLF
-    doubled = data[end - 2 : end - 1] == b"\r" if end >= 2 else after_cr
-    return _Form.VERBATIM if doubled else _Form.LF
 
 
 def copied_base(name: str) -> str:

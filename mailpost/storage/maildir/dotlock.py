@@ -35,7 +35,7 @@ def locked(
     try:
         yield
     finally:
-        if _inode(file_stamp(lock, dir_fd)) == stamp.inode:
+        if file_stamp(lock, dir_fd) == stamp:
             with suppress(FileNotFoundError):
                 os.unlink(lock, dir_fd=dir_fd)
 
@@ -75,7 +75,7 @@ def _remove_stale(lock: str, dir_fd: int, stale_seconds: float) -> bool:
     owner, stamp = found
     if not _owner_gone(owner) and time.time() - stamp.mtime_ns / 1e9 < stale_seconds:
         return False
-    if _inode(file_stamp(lock, dir_fd)) == stamp.inode:
+    if file_stamp(lock, dir_fd) == stamp:
         with suppress(FileNotFoundError):
             os.unlink(lock, dir_fd=dir_fd)
     return True
@@ -92,7 +92,3 @@ def _owner_gone(owner: bytes) -> bool:
     except PermissionError:
         return False
     return False
-
-
-def _inode(stamp: FileStamp | None) -> int:
-    return -1 if stamp is None else stamp.inode

@@ -28,7 +28,7 @@ from mailpost.storage.maildir.filename import (
     unique_names,
     with_letters,
 )
-from mailpost.storage.maildir.files import make_directory, open_directory
+from mailpost.storage.maildir.files import mail_errors, make_directory, open_directory
 
 T = TypeVar("T")
 X = TypeVar("X")
@@ -96,7 +96,8 @@ class FolderFiles:
                 os.close(fd)
             if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
                 raise MailError(ErrorKind.NO_SUCH_FOLDER, "There is no such folder") from error
-            raise
+            with mail_errors():
+                raise
         return cls(*opened)
 
     def close(self) -> None:
@@ -107,8 +108,9 @@ class FolderFiles:
     def listing(self) -> Listing:
         """List cur and new once. Only plain files are messages, and none whose name begins with a dot."""
         found = Listing()
-        _list_into(found.new, found.repeated, "new/", self.new, ())
-        _list_into(found.cur, found.repeated, "cur/", self.cur, found.new)
+        with mail_errors():
+            _list_into(found.new, found.repeated, "new/", self.new, ())
+            _list_into(found.cur, found.repeated, "cur/", self.cur, found.new)
         return found
 
     def changed_at(self) -> tuple[int, int]:
@@ -183,8 +185,7 @@ class FolderFiles:
             if name != before:
                 letters = merge_letters(letters_of(before), letters_of(name), letters)
             target = with_letters(name, letters)
-            if target != name:
-                os.rename(name, target, src_dir_fd=self.cur, dst_dir_fd=self.cur)
+            os.rename(name, target, src_dir_fd=self.cur, dst_dir_fd=self.cur)
             return target
 
         return self.batch([(name, (name, letters)) for name, letters in changes], one)
@@ -250,21 +251,22 @@ class FolderFiles:
         """`one(name, extra)` for all; those whose file is missing once more under the name that a listing shows."""
         results: list[T | None] = []
         missing: list[int] = []
-        for number, (name, extra) in enumerate(items):
-            try:
-                results.append(one(name, extra))
-            except OSError as error:
-                if error.errno not in _MISSING:
-                    raise
-                results.append(None)
-                missing.append(number)
-        if missing:
-            names = self.find(base_of(items[number][0]) for number in missing)
-            for number in missing:
-                found = names.get(base_of(items[number][0]))
-                if found is not None:
-                    with suppress(FileNotFoundError):
-                        results[number] = one(found, items[number][1])
+        with mail_errors():
+            for number, (name, extra) in enumerate(items):
+                try:
+                    results.append(one(name, extra))
+                except OSError as error:
+                    if error.errno not in _MISSING:
+                        raise
+                    results.append(None)
+                    missing.append(number)
+            if missing:
+                names = self.find(base_of(items[number][0]) for number in missing)
+                for number in missing:
+                    found = names.get(base_of(items[number][0]))
+                    if found is not None:
+                        with suppress(FileNotFoundError):
+                            results[number] = one(found, items[number][1])
         return results
 
 

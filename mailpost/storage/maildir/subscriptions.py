@@ -40,7 +40,7 @@ def parse_subscriptions(data: bytes, layout: Layout, existing: Collection[str] =
         layout: how names are spelt on the disk.
         existing: names of folders. `INBOX.A` in the file means A if there is such a folder and no INBOX/A.
     """
-    lines = data.decode("utf-8", "surrogateescape").splitlines()
+    lines = data.decode("utf-8", "surrogateescape").split("\n")
     version = 2 if lines[:1] == [_VERSION_2] else 1
     names: dict[str, None] = {}
     unknown = []

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mailpost.mail.errors import ErrorKind, MailError
+from mailpost.storage.maildir import folder as module
+from mailpost.storage.maildir.filename import base_of
+from mailpost.storage.maildir.folder import FileFacts, FolderFiles, Listing
+from mailpost.storage.maildir.layout import create_folder
+
+
+def put(root: Path, name: str, octets: bytes = b"Subject: x\n\nhi\n", place: str = "cur") -> str:
+    (root / place / name).write_bytes(octets)
+    return name
+
+
+def test_opening_makes_what_is_missing(root: Path, root_fd: int) -> None:
+    (root / ".A").mkdir()
+    FolderFiles.open(root_fd, ".A").close()
+    for name in ("cur", "new", "tmp"):
+        assert (root / ".A" / name).stat().st_mode & 0o777 == 0o700
+
+
+def test_opening_follows_no_link(root: Path, root_fd: int, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (root / ".L").symlink_to(outside)
+    (root / ".M").mkdir()
+    (root / ".M" / "cur").symlink_to(outside)
+    (root / ".F").write_text("")
+    for directory in (".L", ".M", ".F", ".N"):
+        with pytest.raises(MailError) as caught:
+            FolderFiles.open(root_fd, directory)
+        assert caught.value.kind is ErrorKind.NO_SUCH_FOLDER
+    assert os.listdir(outside) == []
+
+
+def test_a_closed_folder_leaks_no_descriptor(root_fd: int) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    create_folder(root_fd, ".A")
+    FolderFiles.open(root_fd, ".A").close()
+    with pytest.raises(MailError):
+        FolderFiles.open(root_fd, ".Missing")
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_listing(root: Path, inbox: FolderFiles) -> None:
+    put(root, "1.h:2,S")
+    put(root, "2.h")
+    put(root, "3.h", place="new")
+    put(root, ".hidden")
+    (root / "cur" / "directory").mkdir()
+    (root / "cur" / "link").symlink_to("/etc/passwd")
+    os.mkfifo(root / "new" / "fifo")
+    assert inbox.listing() == Listing({"1.h": "1.h:2,S", "2.h": "2.h"}, {"3.h": "3.h"}, [])
+
+
+def test_messages_are_read_with_any_expected_size(root: Path, inbox: FolderFiles) -> None:
+    put(root, "lf:2,", b"a: b\n\nhi\n")
+    put(root, "crlf:2,", b"a: b\r\n\r\nhi\n")
+    put(root, "empty:2,", b"")
+    for size in (0, 1, 5, 9, 12, 10_000, 1 << 40, -1):
+        got = inbox.read([("lf:2,", size), ("crlf:2,", size), ("empty:2,", size)])
+        assert got == [b"a: b\r\n\r\nhi\r\n", b"a: b\r\n\r\nhi\n", b""]
+
+
+def test_what_is_no_plain_file_is_not_read(root: Path, inbox: FolderFiles) -> None:
+    (root / "cur" / "directory").mkdir()
+    (root / "cur" / "link").symlink_to("/etc/passwd")
+    assert inbox.read([("directory", 0), ("link", 0), ("missing", 0)]) == [None, None, None]
+
+
+def test_reading_finds_a_renamed_message(root: Path, inbox: FolderFiles) -> None:
+    put(root, "1.h:2,FS", b"one\n")
+    put(root, "2.h", b"two\n", place="new")
+    put(root, "3.h:2,", b"three\n")
+    assert inbox.read([("1.h:2,", 0), ("2.h:2,", 0), ("3.h:2,", 0), ("4.h:2,", 0)]) == [
+        b"one\r\n",
+        b"two\r\n",
+        b"three\r\n",
+        None,
+    ]
+    assert (root / "cur" / "2.h:2,").exists()
+
+
+def test_facts(root: Path, inbox: FolderFiles) -> None:
+    put(root, "1.h:2,S", b"12345")
+    os.utime(root / "cur" / "1.h:2,S", (1, 837_590_685))
+    assert inbox.facts(["1.h:2,", "none:2,"]) == [FileFacts(5, 837_590_685), None]
+
+
+def test_renaming(root: Path, inbox: FolderFiles) -> None:
+    put(root, "1.h:2,")
+    put(root, "2.h:2,S")
+    put(root, "3.h")
+    changes = [("1.h:2,", "S"), ("2.h:2,S", "S"), ("3.h", ""), ("4.h:2,", "S")]
+    assert inbox.rename(changes) == ["1.h:2,S", "2.h:2,S", "3.h:2,", None]
+    assert sorted(os.listdir(root / "cur")) == ["1.h:2,S", "2.h:2,S", "3.h:2,"]
+
+
+def test_renaming_merges_with_another_program(root: Path, inbox: FolderFiles) -> None:
+    put(root, "1.h:2,FRSZ")
+    assert inbox.rename([("1.h:2,FS", "ST")]) == ["1.h:2,RSTZ"]
+    assert inbox.rename([("1.h:2,", "")]) == ["1.h:2,RSTZ"]
+
+
+def test_removing(root: Path, inbox: FolderFiles) -> None:
+    put(root, "1.h:2,")
+    put(root, "2.h:2,ST")
+    assert inbox.remove(["1.h:2,", "2.h:2,T", "3.h:2,"]) == [True, True, False]
+    assert os.listdir(root / "cur") == []
+
+
+def test_accepting(root: Path, inbox: FolderFiles) -> None:
+    put(root, "1.h", place="new")
+    put(root, "2.h:2,S", place="new")
+    assert inbox.accept(["1.h", "2.h:2,S", "3.h"]) == ["1.h:2,", "2.h:2,S", None]
+    assert sorted(os.listdir(root / "cur")) == ["1.h:2,", "2.h:2,S"]
+
+
+def test_twins_are_parted(root: Path, inbox: FolderFiles) -> None:
+    put(root, "1.h:2,", b"one")
+    put(root, "1.h:2,S", b"other")
+    put(root, "2.h:2,", b"same")
+    os.link(root / "cur" / "2.h:2,", root / "new" / "2.h")
+    put(root, "3.h:2,", b"three")
+    listing = inbox.listing()
+    assert len(listing.repeated) == 2
+    fresh = inbox.part_twins([*listing.repeated, "cur/3.h:2,", "new/gone"])
+    assert len(fresh) == 1
+    after = inbox.listing()
+    assert after.repeated == []
+    assert after.new == {} or after.cur.keys().isdisjoint(after.new)
+    assert len(after.cur) + len(after.new) == 4
+    assert base_of(fresh[0]) in after.cur
+
+
+def test_what_a_settled_listing_misses_is_gone(root: Path, inbox: FolderFiles) -> None:
+    put(root, "1.h:2,S")
+    put(root, "2.h", place="new")
+    gone, second = inbox.certainly_gone(["1.h", "2.h", "3.h"])
+    assert gone == {"3.h"}
+    assert set(second.cur) | set(second.new) == {"1.h", "2.h"}
+
+
+def test_nothing_is_gone_while_the_folder_changes(
+    root: Path, inbox: FolderFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = inbox.listing
+    number = 0
+
+    def busy() -> Listing:
+        nonlocal number
+        number += 1
+        put(root, f"busy{number}:2,")
+        return real()
+
+    monkeypatch.setattr(FolderFiles, "listing", lambda self: busy())
+    gone, second = inbox.certainly_gone(["1.h"])
+    assert gone == set()
+    assert second.cur
+    assert number == module._MOST_LISTINGS
+
+
+def test_a_change_just_before_is_waited_out(root: Path, inbox: FolderFiles) -> None:
+    put(root, "1.h:2,S")
+    started = time.monotonic()
+    assert inbox.settled_listing()[1]
+    assert time.monotonic() - started >= module._CLOCK_TICK / 2
+
+
+def test_a_clock_ahead_stops_nothing(root: Path, inbox: FolderFiles) -> None:
+    then = time.time() + 1000
+    os.utime(root / "cur", (then, then))
+    assert inbox.certainly_gone(["1.h"])[0] == {"1.h"}
+
+
+def test_errors_that_are_none_of_a_missing_file_pass(inbox: FolderFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> Callable[[], None]:
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(os, "unlink", broken)
+    with pytest.raises(MailError) as caught:
+        inbox.remove(["1.h:2,"])
+    assert caught.value.kind is ErrorKind.UNAVAILABLE
