@@ -26,6 +26,27 @@ _DENSE = 8
 """One in so many: from then on a table of the whole folder is cheaper than looking each UID up."""
 
 
+def places_of(uids: Sequence[int], shared: Sequence[int], present: int) -> list[int]:
+    """Where these ascending UIDs stand among the first `present` of an ascending list, from 1; 0 for those not there.
+
+    Quickest for UIDs that stand side by side, as those of most commands do.
+    """
+    if not uids:
+        return []
+    first = bisect_left(shared, uids[0], 0, present)
+    end = first + len(uids)
+    if end <= present and shared[end - 1] == uids[-1] and list(shared[first:end]) == list(uids):
+        return list(range(first + 1, end + 1))
+    if len(uids) * _DENSE > present - first:
+        table = dict(zip(shared[first:present], range(first + 1, present + 1), strict=True))
+        return [table.get(uid, 0) for uid in uids]
+    places = []
+    for uid in uids:
+        first = bisect_left(shared, uid, first, present)
+        places.append(first + 1 if first < present and shared[first] == uid else 0)
+    return places
+
+
 class SequenceView:
     """The arithmetic between UIDs and one session's sequence numbers.
 
@@ -101,7 +122,7 @@ class SequenceView:
 
     def seqs(self, uids: Sequence[int]) -> list[int]:
         """The sequence numbers of these ascending UIDs, one for each, 0 where the client does not know the message."""
-        places = self._places(uids)
+        places = places_of(uids, self._uids, self._present)
         start = 0
         for nth, ghost in enumerate(self.ghosts):
             end = bisect_left(uids, ghost, start)
@@ -115,24 +136,6 @@ class SequenceView:
                 return places
         if shift := len(self.ghosts):
             places[start:] = [place and place + shift for place in places[start:]]
-        return places
-
-    def _places(self, uids: Sequence[int]) -> list[int]:
-        """Places from 1 in the announced part of the shared list, 0 for those not there."""
-        if not uids:
-            return []
-        shared, present = self._uids, self._present
-        first = bisect_left(shared, uids[0], 0, present)
-        end = first + len(uids)
-        if end <= present and shared[end - 1] == uids[-1] and list(shared[first:end]) == list(uids):  # side by side
-            return list(range(first + 1, end + 1))
-        if len(uids) * _DENSE > present - first:
-            table = dict(zip(shared[first:present], range(first + 1, present + 1), strict=True))
-            return [table.get(uid, 0) for uid in uids]
-        places = []
-        for uid in uids:
-            first = bisect_left(shared, uid, first, present)
-            places.append(first + 1 if first < present and shared[first] == uid else 0)
         return places
 
     def _seqs_of_ghosts(self) -> list[int]:

@@ -21,6 +21,7 @@ from enum import Enum
 from typing import Protocol
 
 from mailpost.mail.flags import NO_FLAGS, SEEN, Flags, intern_flags
+from mailpost.mail.selected import places_of
 
 LONGEST_JOURNAL = 4096
 """Entries kept before lagging cursors are told to catch up."""
@@ -77,7 +78,7 @@ class Cursor:
 
     def close(self) -> None:
         """No longer interested."""
-        self._live._cursors.pop(self, None)
+        self._live._forget(self)
 
 
 class LiveMailbox:
@@ -130,7 +131,7 @@ class LiveMailbox:
             last = first + len(uids)
             if self.uids[first:last] == list(uids):
                 return range(first, last)
-        return [at for at in map(self.position, uids) if at >= 0]
+        return [place - 1 for place in places_of(uids, self.uids, len(self.uids)) if place]
 
     def first_unseen(self) -> int:
         """Index of the first message without \\Seen, or -1; looked for once after each change."""
@@ -223,11 +224,15 @@ class LiveMailbox:
             cursor.watcher.wake()
 
     def _read(self, cursor: Cursor) -> Sequence[Change]:
-        news = self._journal[cursor.place - self._start :]
+        news = self._journal[max(0, cursor.place - self._start) :]
         cursor.place = self._end
         if len(self._journal) > 64 and cursor.place - self._start == len(self._journal):
             self._trim()
         return news
+
+    def _forget(self, cursor: Cursor) -> None:
+        self._cursors.pop(cursor, None)
+        self._trim()
 
     def _trim(self) -> None:
         least = min((cursor.place for cursor in self._cursors), default=self._end)
