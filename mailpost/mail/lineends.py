@@ -15,7 +15,7 @@ def _verbatim(octets: bytes) -> bool:
 
 def _every_lf(octets: bytes) -> bytes:
     """Every LF without CR made CRLF."""
-    if b"\r\n" in octets:
+    if b"\r" in octets:  # searching for one octet is far quicker than for two
         octets = octets.replace(b"\r\n", b"\n")
     return octets.replace(b"\n", b"\r\n")
 
