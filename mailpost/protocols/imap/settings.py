@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mailpost.wire.imap.decoder import Limits
+
 KIB = 1024
 MIB = 1024 * KIB
 
@@ -37,9 +39,9 @@ class ImapSettings:
     connections_per_address: int = 200
     """Open at once from one address, logged in or not."""
 
-    login_timeout: float = 60.0
+    login_timeout: int = 60
     """A connection that has not logged in is closed after so long without a command."""
-    idle_timeout: float = 30 * 60.0
+    idle_timeout: int = 30 * 60
     """A logged-in connection is closed after so long without a command. RFC: 3501 §5.4 (30 minutes at least)"""
     write_timeout: float = 5 * 60.0
     """A connection whose client has read nothing for so long while there is output for it is closed."""
@@ -48,3 +50,14 @@ class ImapSettings:
 
     allow_plaintext_auth: bool = False
     """Passwords may be sent without TLS from anywhere; from loopback they always may."""
+
+    @property
+    def before_login(self) -> Limits:
+        """What a client may send that nobody knows yet."""
+        line = min(self.line_length, 8 * KIB)
+        return Limits(line=line, literal=self.literal_before_login, command=line + self.literal_before_login)
+
+    @property
+    def after_login(self) -> Limits:
+        """What a user may send."""
+        return Limits(line=self.line_length, literal=self.literal_size, command=self.line_length + self.literal_size)

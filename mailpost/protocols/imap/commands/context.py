@@ -7,14 +7,18 @@ a code) or `wire.imap.grammar.ParseError` (BAD). One handler runs at a time on a
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
+from twisted.cred.credentials import ICredentials
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.mail.interfaces import IChallengeResponse
 
+from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.protocols.imap.settings import ImapSettings
 
 if TYPE_CHECKING:
@@ -42,6 +46,38 @@ class Completed:
     """False makes it a NO: for what was done in part. What failed outright raises MailError."""
 
 
+class Authentication(Protocol):
+    """How one may log in on this connection at present."""
+
+    def mechanisms(self) -> list[str]:
+        """The SASL mechanisms that are announced now."""
+
+    @property
+    def password_permitted(self) -> bool:
+        """Whether a password may be sent over this connection as it is."""
+
+    @property
+    def tls(self) -> TlsState:
+        """Whether there is TLS, or could be."""
+
+    def challenge(self, mechanism: str) -> IChallengeResponse | None:
+        """Twisted's challenge of this mechanism, for one that the server was given."""
+
+    def with_password(self, user: bytes, password: bytes) -> Any:
+        """Ask for this user's account; answers, now or later, as `Portal.login` does."""
+
+    def with_credentials(self, credentials: ICredentials) -> Any:
+        """The same with other credentials."""
+
+
+class TlsState(Enum):
+    """Of a connection."""
+
+    ABSENT = "absent"
+    POSSIBLE = "possible"
+    ACTIVE = "active"
+
+
 class Context(Protocol):
     """A session, as its commands see it."""
 
@@ -49,14 +85,19 @@ class Context(Protocol):
     clock: IReactorTime
     tag: bytes
     """Of the command that runs."""
-    state: State
     selected: SelectedMailbox | None
     """The open mailbox; not None in every handler whose spec asks for the selected state."""
+    authentication: Authentication
     enabled: set[str]
     """Extensions switched on by ENABLE or by use, in capitals: "CONDSTORE"."""
 
-    streamed: list[LiteralSink]
-    """The message literals of the command that runs, complete, in their order. Those not taken are aborted after it."""
+    @property
+    def state(self) -> State:
+        """Where the session is."""
+
+    @property
+    def streamed(self) -> list[LiteralSink]:
+        """The message literals of the command that runs, in their order. Those not taken are aborted after it."""
 
     @property
     def account(self) -> Any:
@@ -87,6 +128,12 @@ class Context(Protocol):
 
     # -- state
 
+    def start_tls(self) -> None:
+        """Begin TLS when this command has been answered. Raises ParseError when the client did not wait for that."""
+
+    async def log_in(self, user: bytes, attempt: Callable[[], Any]) -> None:
+        """Become authenticated as `protocols.login.Login.log_in` says. Raises MailError."""
+
     def capabilities(self) -> list[bytes]:
         """What is announced in the present state."""
 
@@ -114,3 +161,14 @@ LiteralPolicy = Callable[[Context, Any, int], Awaitable[LiteralSink]]
 """Asked before a message literal is let in: (context, the command so far, octets offered). It may raise MailError:
 the literal is refused and the command answered NO. Its answer is put into `Context.streamed` when it is full.
 """
+
+
+@contextmanager
+def into_folder() -> Iterator[None]:
+    """Around what files messages into a named folder: one that is not there is answered [TRYCREATE]. RFC: 3501 §7.1"""
+    try:
+        yield
+    except MailError as error:
+        if error.kind in (ErrorKind.NO_SUCH_FOLDER, ErrorKind.NOT_SELECTABLE):
+            raise MailError(ErrorKind.NO_TARGET, error.text) from error
+        raise

@@ -8,7 +8,9 @@ from enum import Enum
 from typing import Any
 
 from mailpost.protocols.imap.commands import (
+    anytime,
     append,
+    authenticate,
     copy,
     expunge,
     fetch,
@@ -50,12 +52,21 @@ class CommandSpec:
     handler: Handler
     reports: Reports = Reports.ALL
     """Of the plain form; after a UID command everything may be reported."""
-    uid: bool = False
-    """Whether "UID NAME" exists."""
     literals: LiteralPolicy | None = None
     """Where its message literals go (APPEND)."""
 
-COMMANDS = (
+
+COMMANDS: tuple[CommandSpec, ...] = (
+    # The connection, and who is on it.
+    CommandSpec("CAPABILITY", ANY_STATE, anytime.capability),
+    CommandSpec("NOOP", ANY_STATE, anytime.noop),
+    CommandSpec("LOGOUT", ANY_STATE, anytime.logout, Reports.NOTHING),
+    CommandSpec("ID", ANY_STATE, anytime.identify),
+    CommandSpec("STARTTLS", NOT_AUTHENTICATED, authenticate.start_tls),
+    CommandSpec("LOGIN", NOT_AUTHENTICATED, authenticate.login),
+    CommandSpec("AUTHENTICATE", NOT_AUTHENTICATED, authenticate.authenticate),
+    CommandSpec("ENABLE", AUTHENTICATED, anytime.enable),
+    CommandSpec("CHECK", SELECTED, anytime.noop),
     # Folders.
     CommandSpec("SELECT", AUTHENTICATED, select.select, Reports.NOTHING),
     CommandSpec("EXAMINE", AUTHENTICATED, select.select, Reports.NOTHING),
@@ -73,11 +84,11 @@ COMMANDS = (
     # The selected mailbox.
     CommandSpec("CLOSE", SELECTED, select.close),
     CommandSpec("UNSELECT", SELECTED, select.unselect),
-    CommandSpec("EXPUNGE", SELECTED, expunge.expunge, uid=True),
-    CommandSpec("SEARCH", SELECTED, search.search, Reports.NO_EXPUNGES, uid=True),
-    CommandSpec("FETCH", SELECTED, fetch.fetch, Reports.NO_EXPUNGES, uid=True),
-    CommandSpec("STORE", SELECTED, store.store, Reports.NO_EXPUNGES, uid=True),
-    CommandSpec("COPY", SELECTED, copy.copy, uid=True),
-    CommandSpec("MOVE", SELECTED, copy.move, uid=True),
+    CommandSpec("EXPUNGE", SELECTED, expunge.expunge),
+    CommandSpec("SEARCH", SELECTED, search.search, Reports.NO_EXPUNGES),
+    CommandSpec("FETCH", SELECTED, fetch.fetch, Reports.NO_EXPUNGES),
+    CommandSpec("STORE", SELECTED, store.store, Reports.NO_EXPUNGES),
+    CommandSpec("COPY", SELECTED, copy.copy),
+    CommandSpec("MOVE", SELECTED, copy.move),
 )
 """All commands."""

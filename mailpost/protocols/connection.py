@@ -1,0 +1,275 @@
+"""What every protocol's connections share: who is connected, how output waits for a slow client, one line of log.
+
+RFC: 9293 §3.8.4 (keepalive)
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address
+from typing import Protocol, TypeVar
+
+from twisted.internet.address import IPv4Address as TCP4Address
+from twisted.internet.address import IPv6Address as TCP6Address
+from twisted.internet.address import UNIXAddress
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IPushProducer,
+    IReactorTime,
+    ISSLTransport,
+    ITransport,
+)
+from twisted.logger import Logger
+from zope.interface import implementer
+
+log = Logger()
+
+K = TypeVar("K")
+
+LINGER = 10.0
+"""Seconds that a closing connection gets to take what was written for it, before it is cut."""
+
+
+def address_of(transport: ITransport) -> str:
+    """The peer's address as text: "192.0.2.1", "2001:db8::1", "unix", "" for a peer in this process."""
+    peer: IAddress = transport.getPeer()
+    if isinstance(peer, TCP4Address | TCP6Address):
+        address = ip_address(str(peer.host).partition("%")[0])
+        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(address)
+    return "unix" if isinstance(peer, UNIXAddress) else ""
+
+
+def is_local(address: str) -> bool:
+    """Whether what is sent to this address (of `address_of`) stays on this machine."""
+    return address in {"", "unix"} or ip_address(address).is_loopback
+
+
+def is_encrypted(transport: ITransport) -> bool:
+    """Whether the transport speaks TLS."""
+    return ISSLTransport(transport, None) is not None
+
+
+def keep_alive(transport: ITransport) -> None:
+    """Let the kernel find dead peers, and send small answers at once."""
+    for option in ("setTcpKeepAlive", "setTcpNoDelay"):
+        switch: Callable[[bool], None] | None = getattr(transport, option, None)
+        if switch is not None:
+            switch(True)
+
+
+def network_of(address: str) -> str:
+    """What counts as one client when clients are counted: an IPv4 address, or the /64 of an IPv6 one.
+
+    RFC: 6177 §2 (an end site has at least a /64)
+    """
+    if ":" not in address:
+        return address
+    return f"{IPv6Address(int(IPv6Address(address)) >> 64 << 64)}/64"
+
+
+class Closable(Protocol):
+    """A connection, as its registry sees it."""
+
+    def say_goodbye(self, text: bytes) -> None:
+        """Tell the client why and close."""
+
+    def cut(self) -> None:
+        """Close without another word."""
+
+
+class Connections:
+    """The open connections of some listeners, counted per client and per user at a client."""
+
+    def __init__(self, per_address: int, per_user: int) -> None:
+        """Bound connections per address, and logged-in ones per user and address; 0 means without bound."""
+        self._per_address = per_address
+        self._per_user = per_user
+        self._open: set[Closable] = set()
+        self._addresses: Counter[str] = Counter()
+        self._users: Counter[tuple[str, str]] = Counter()
+        self._emptied: Deferred[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def enter(self, connection: Closable, address: str) -> bool:
+        """Count a new connection; False, and not counted, when its address has too many already."""
+        network = network_of(address)
+        if self._per_address and network and self._addresses[network] >= self._per_address:
+            return False
+        self._open.add(connection)
+        self._addresses[network] += 1
+        return True
+
+    def leave(self, connection: Closable, address: str) -> None:
+        """A connection that `enter` counted is gone."""
+        self._open.discard(connection)
+        _uncount(self._addresses, network_of(address))
+        if not self._open and self._emptied is not None:
+            emptied, self._emptied = self._emptied, None
+            emptied.callback(None)
+
+    def log_in(self, user: str, address: str) -> bool:
+        """Count a login; False, and not counted, when this user has too many from there."""
+        key = (user, network_of(address))
+        if self._per_user and self._users[key] >= self._per_user:
+            return False
+        self._users[key] += 1
+        return True
+
+    def log_out(self, user: str, address: str) -> None:
+        """A login that `log_in` counted has ended."""
+        _uncount(self._users, (user, network_of(address)))
+
+    async def close(self, text: bytes, clock: IReactorTime, patience: float = 3.0) -> None:
+        """Say goodbye to all; cut those that are still here after `patience` seconds."""
+        for connection in list(self._open):
+            connection.say_goodbye(text)
+        if not self._open:
+            return
+        self._emptied = Deferred()
+        late = clock.callLater(patience, self._cut_all)
+        await self._emptied
+        if late.active():
+            late.cancel()
+
+    def _cut_all(self) -> None:
+        for connection in list(self._open):
+            connection.cut()
+
+
+def _uncount(counter: Counter[K], key: K) -> None:
+    counter[key] -= 1
+    if counter[key] <= 0:
+        del counter[key]
+
+
+@implementer(IPushProducer)
+class Outflow:
+    """Output to a client that may read slowly: what is written is bounded since writers wait for `resumed`.
+
+    The transport tells, as to any push producer, when its buffer is full and when it is empty again.
+    """
+
+    def __init__(
+        self, transport: ITransport, clock: IReactorTime, patience: float, give_up: Callable[[], None]
+    ) -> None:
+        """Call `give_up` when the client has read nothing for `patience` seconds while there was output for it."""
+        self._transport = transport
+        self._clock = clock
+        self._patience = patience
+        self._give_up = give_up
+        self._registered = False
+        self._waiting: Deferred[None] | None = None
+        self._paused_at = 0.0
+        self._check: IDelayedCall | None = None
+        self.paused = False
+        """The transport's buffer is full: write no more than the end of what was begun."""
+
+    def register(self) -> None:
+        """Begin to listen to the transport; harmless when that is so."""
+        if not self._registered:
+            self._registered = True
+            self._transport.registerProducer(self, True)  # type: ignore[attr-defined]
+
+    def unregister(self) -> None:
+        """Leave the transport to another producer, or to closing; whoever waits goes on."""
+        if self._registered:
+            self._registered = False
+            self._transport.unregisterProducer()  # type: ignore[attr-defined]
+        self.resumeProducing()
+
+    def stop(self) -> None:
+        """The connection is gone."""
+        self._registered = False
+        self.resumeProducing()
+        if self._check is not None and self._check.active():
+            self._check.cancel()
+        self._check = None
+
+    def resumed(self) -> Deferred[None]:
+        """Fires when there is room again. One may wait at a time."""
+        waiting: Deferred[None] = Deferred(self._forget)
+        if self.paused:
+            self._waiting = waiting
+        else:
+            waiting.callback(None)
+        return waiting
+
+    def _forget(self, _: Deferred[None]) -> None:
+        self._waiting = None
+
+    # -- IPushProducer
+
+    def pauseProducing(self) -> None:
+        """The transport's buffer is full."""
+        self.paused = True
+        self._paused_at = self._clock.seconds()
+        if self._check is None:
+            self._check = self._clock.callLater(self._patience, self._check_progress)
+
+    def resumeProducing(self) -> None:
+        """There is room again."""
+        self.paused = False
+        if self._waiting is not None:
+            waiting, self._waiting = self._waiting, None
+            waiting.callback(None)
+
+    def stopProducing(self) -> None:
+        """The transport is closing; the connection's end releases who waits."""
+
+    def _check_progress(self) -> None:
+        # One timer however often the flow pauses: it looks again for what the latest pause has left.
+        self._check = None
+        if self.paused:
+            left = self._paused_at + self._patience - self._clock.seconds()
+            if left <= 0:
+                self._give_up()
+            else:
+                self._check = self._clock.callLater(left, self._check_progress)
+
+
+def close_softly(transport: ITransport, clock: IReactorTime) -> IDelayedCall | None:
+    """Close when what was written is out; cut the connection after LINGER seconds if it is still there.
+
+    Returns:
+        The call that cuts it, to be cancelled when the connection is lost; None where the transport cannot be cut.
+    """
+    transport.loseConnection()
+    cut: Callable[[], None] | None = getattr(transport, "abortConnection", None)
+    return clock.callLater(LINGER, cut) if cut is not None else None
+
+
+class ConnectionRecord:
+    """What is logged of one connection, in one line when it ends. Never a password, never a message."""
+
+    def __init__(self, protocol: str, address: str, clock: IReactorTime) -> None:
+        self._protocol = protocol
+        self._clock = clock
+        self._began = clock.seconds()
+        self.address = address
+        self.user = ""
+        self.encrypted = False
+        self.octets_in = 0
+        self.octets_out = 0
+        self.reason = "connection lost"
+
+    def close(self) -> None:
+        """Write the line."""
+        log.info(
+            "{protocol} connection of {user} from {address} ended after {seconds:.1f} s: {reason}"
+            " (in {octets_in}, out {octets_out}, tls {encrypted})",
+            protocol=self._protocol,
+            user=self.user or "nobody",
+            address=self.address or "this process",
+            seconds=self._clock.seconds() - self._began,
+            reason=self.reason,
+            octets_in=self.octets_in,
+            octets_out=self.octets_out,
+            encrypted=self.encrypted,
+        )

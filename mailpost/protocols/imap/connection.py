@@ -1,0 +1,344 @@
+"""The IMAP server protocol: Twisted's `IMAP4Server`, with what a serious server must do otherwise.
+
+Kept from the base class: cred portal and challengers, the state names, the `<state>_<COMMAND>` tables, the methods
+that send responses, `IMailboxListener`. Replaced: how octets become commands (`wire.imap.decoder`), how they run
+(`session`), and our commands (`commands.table`), which stand in the tables as `Installed` tuples. A subclass may put
+its own tuples of a function and argument parsers there, as for the base class.
+
+A subclass that assigns `mbox` itself, instead of letting our SELECT do it, gets the base class's own commands on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from twisted.cred.credentials import UsernamePassword
+from twisted.cred.portal import Portal
+from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
+from twisted.internet.protocol import ServerFactory, connectionDone
+from twisted.mail import imap4
+from twisted.python.failure import Failure
+
+from mailpost.accounts.interfaces import ILoginMechanisms
+from mailpost.mail.errors import ErrorKind, MailError
+from mailpost.protocols.connection import (
+    ConnectionRecord,
+    Connections,
+    Outflow,
+    address_of,
+    close_softly,
+    is_encrypted,
+    keep_alive,
+)
+from mailpost.protocols.imap.authentication import ServerAuthentication
+from mailpost.protocols.imap.commands.context import LiteralSink, TlsState
+from mailpost.protocols.imap.commands.table import COMMANDS, CommandSpec
+from mailpost.protocols.imap.peer import STOCK, Stock
+from mailpost.protocols.imap.session import Session
+from mailpost.protocols.imap.settings import ImapSettings
+from mailpost.protocols.imap.stock import StockFile, StockRun
+from mailpost.protocols.login import LoggedIn, Login
+from mailpost.storage.interfaces import IMailAccount
+from mailpost.wire.imap.decoder import CommandLine
+
+ALWAYS = ("LITERAL+", "SASL-IR", "IDLE", "NAMESPACE", "ID", "ENABLE", "UNSELECT", "CHILDREN", "ESEARCH")
+"""What every session has, whatever the store."""
+OF_STORES = ("UIDPLUS", "MOVE", "SPECIAL-USE", "STATUS=SIZE", "CONDSTORE")
+"""What our own stores have; an adapted one may lack some."""
+
+
+class Installed(tuple[Any, ...]):
+    """An entry of the command tables that stands for a command of ours; as a tuple it is the base class's entry."""
+
+    spec: CommandSpec
+
+    @classmethod
+    def over(cls, stock: Sequence[Any], spec: CommandSpec) -> Installed:
+        """The entry for this command, which the base class has as `stock`, or as ()."""
+        entry = cls(stock)
+        entry.spec = spec
+        return entry
+
+
+class MailpostIMAP4Server(imap4.IMAP4Server):
+    """One IMAP connection."""
+
+    transport: Any
+    challengers: Any
+    portal: Any
+    _onLogout: Callable[[], None] | None
+
+    def __init__(
+        self,
+        chal: dict[bytes, Any] | None = None,
+        contextFactory: Any = None,  # noqa: N803 (the base class's name)
+        scheduler: Any = None,
+        *,
+        settings: ImapSettings | None = None,
+        clock: IReactorTime | None = None,
+        connections: Connections | None = None,
+        login: Login | None = None,
+    ) -> None:
+        """As the base class; and what an `IMAPFactory` gives to all its connections."""
+        super().__init__(chal, contextFactory, scheduler)
+        self.settings = settings or ImapSettings()
+        self.clock = clock or _reactor()
+        self.timeOut = self.settings.login_timeout
+        self.POSTAUTH_TIMEOUT = self.settings.idle_timeout
+        self.IDENT = self.settings.hostname.encode("ascii", "replace") + b" mailpost ready"
+        self._connections = connections or Connections(0, 0)
+        self._login = login or Login(self.clock, self._connections)
+        self._stock_run: StockRun | None = None
+        self._counted = False
+        self._hung_up = False
+        self._cut: IDelayedCall | None = None
+
+    # -- the transport
+
+    def connectionMade(self) -> None:
+        """A client is there: greet it, if it may come in."""
+        transport = self.transport
+        keep_alive(transport)
+        self.record = ConnectionRecord("IMAP", address_of(transport), self.clock)
+        self.record.encrypted = is_encrypted(transport)
+        self._outflow = Outflow(transport, self.clock, self.settings.write_timeout, self.cut)
+        self.authentication = ServerAuthentication(self, self.settings, self._login)
+        self.session = Session(self, self.settings, self.clock, self._outflow, self.authentication)
+        self._counted = self._connections.enter(self, self.record.address)
+        if self._counted:
+            super().connectionMade()
+        else:
+            self.session.say_goodbye(b"[UNAVAILABLE] Too many connections from your address", "too many connections")
+
+    def dataReceived(self, data: bytes) -> None:
+        """Octets have come."""
+        if not self._hung_up:
+            self.record.octets_in += len(data)
+            self.session.data_received(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The connection is gone: everything is given back."""
+        self.session.connection_lost()
+        self._outflow.stop()
+        super().connectionLost(reason)
+        if self._cut is not None and self._cut.active():
+            self._cut.cancel()
+        if self._counted:
+            self._counted = False
+            self._connections.leave(self, self.record.address)
+        self.record.close()
+
+    def callLater(self, delay: float, call: Callable[[], None]) -> IDelayedCall:
+        """The clock of the base class's idle timer."""
+        return self.clock.callLater(delay, call)
+
+    def timeoutConnection(self) -> None:
+        """Nothing has come for too long. While a command runs the client is not to blame."""
+        if self._hung_up:
+            return
+        if self.session.busy:
+            self.setTimeout(self.timeOut)
+            return
+        self.session.say_goodbye(b"Autologout; connection idle too long", "idle too long")
+        self.session.deselect()
+        self.state = "timeout"
+
+    def say_goodbye(self, text: bytes) -> None:
+        """Tell the client why and close."""
+        self.session.say_goodbye(text, "the server closes")
+
+    def cut(self) -> None:
+        """Close without another word."""
+        self.record.reason = "cut"
+        self._hung_up = True
+        self._outflow.unregister()
+        abort: Callable[[], None] = getattr(self.transport, "abortConnection", self.transport.loseConnection)
+        abort()
+
+    # -- what the session needs (peer.Connection)
+
+    def send(self, data: bytes) -> None:
+        """Write to the transport."""
+        self.record.octets_out += len(data)
+        self.transport.write(data)
+
+    def set_reading(self, reading: bool) -> None:
+        """Stop reading from the transport, or go on."""
+        if reading:
+            self.transport.resumeProducing()
+        else:
+            self.transport.pauseProducing()
+
+    def command_came(self) -> None:
+        """The client is there: the idle time begins anew."""
+        self.resetTimeout()
+
+    def hang_up(self, reason: str) -> None:
+        """Close when all is written."""
+        if not self._hung_up:
+            self._hung_up = True
+            self.record.reason = reason
+            self._outflow.unregister()
+            self._cut = close_softly(self.transport, self.clock)
+
+    def upgrade(self) -> None:
+        """Begin TLS."""
+        self.transport.startTLS(self.ctx)
+        self.startedTLS = True
+        self.record.encrypted = True
+
+    async def log_in(self, user: bytes, attempt: Callable[[], Any]) -> LoggedIn:
+        """Log in, and remember how to log out."""
+        logged_in = await self._login.log_in("IMAP", self.record.address, user, attempt)
+        if self._onLogout is not None:
+            self._onLogout()
+        self._onLogout = logged_in.log_out
+        self.record.user = logged_in.user
+        self.setTimeout(self.POSTAUTH_TIMEOUT)
+        return logged_in
+
+    def authenticateLogin(self, user: bytes, passwd: bytes) -> Any:
+        """Ask the portal; to be overridden as the base class's."""
+        if self.portal is None:
+            raise MailError(ErrorKind.UNAVAILABLE, "Logins are not possible at the moment")
+        return self.portal.login(UsernamePassword(user, passwd), None, IMailAccount, imap4.IAccount)
+
+    # -- what is announced
+
+    def capabilities(self) -> dict[bytes, list[bytes] | None]:
+        """What is announced in the present state: names, with values where they have some."""
+        announced: dict[bytes, list[bytes] | None] = {name.encode(): None for name in ALWAYS}
+        lacks = getattr(self.session.account, "lacks", ())
+        announced.update({name.encode(): None for name in OF_STORES if name not in lacks})
+        if self.state == "unauth":
+            if self.authentication.tls is TlsState.POSSIBLE:
+                announced[b"STARTTLS"] = None
+            if not self.authentication.password_permitted:
+                announced[b"LOGINDISABLED"] = None
+            announced[b"AUTH"] = [name.encode() for name in self.authentication.mechanisms()]
+        return announced
+
+    # -- the command tables
+
+    def lookupCommand(self, cmd: bytes) -> tuple[Any, ...] | None:
+        """The entry of a command in the present state, by any name a client can send."""
+        entry = getattr(self, f"{self.state}_{cmd.decode('ascii', 'replace').upper()}", None)
+        return entry if isinstance(entry, tuple) else None
+
+    def find(self, words: list[bytes]) -> CommandSpec | Stock | None:
+        """The command of this name (and of the word behind it, for UID) in the present state."""
+        entry = self.lookupCommand(words[0]) if words else None
+        if entry is imap4.IMAP4Server.select_UID:
+            entry = self.lookupCommand(words[1]) if len(words) > 1 else None
+        if isinstance(entry, Installed):
+            # Somebody else opened the mailbox: then the base class's command, where it has one, serves it.
+            foreign = entry and self.state == "select" and self.session.selected is None
+            return STOCK if foreign else entry.spec
+        return STOCK if entry else None
+
+    async def run_stock(self, line: CommandLine, literals: Sequence[LiteralSink]) -> None:
+        """Run a command whose entry is one of Twisted's tuples."""
+        self._outflow.unregister()
+        self._stock_run = StockRun(line, literals)
+        try:
+            await self._stock_run.run(self, self.session, self.clock)
+        finally:
+            self._stock_run = None
+
+    def stock_sink(self, size: int) -> LiteralSink:
+        """Where a message literal for such a command goes."""
+        if size > self.settings.message_size:
+            raise MailError(ErrorKind.MESSAGE_TOO_BIG, f"Messages may have {self.settings.message_size} octets")
+        return StockFile()
+
+    def _stringLiteral(self, size: int) -> Any:
+        if self._stock_run is None or size > self._literalStringLimit:
+            return super()._stringLiteral(size)
+        return self._stock_run.next_string()
+
+    def _fileLiteral(self, size: int) -> Any:
+        if self._stock_run is None:
+            return super()._fileLiteral(size)
+        return self._stock_run.next_file()
+
+    def _respond(self, state: bytes, tag: bytes | None, message: bytes | None) -> None:
+        super()._respond(state, tag, message)
+        if self._stock_run is not None:
+            self._stock_run.responded(state, tag)
+
+    def sendUntaggedResponse(self, message: bytes, isAsync: bool | None = None) -> None:  # noqa: N803
+        """Send an untagged line; what a listener tells waits for the end of a command of ours."""
+        if isAsync and self._stock_run is None:
+            self.session.write_later(b"* " + message + b"\r\n")
+        else:
+            super().sendUntaggedResponse(message, isAsync)
+
+
+def _install() -> None:
+    for spec in COMMANDS:
+        for state in spec.states:
+            name = f"{state.value}_{spec.name}"
+            setattr(MailpostIMAP4Server, name, Installed.over(getattr(imap4.IMAP4Server, name, ()), spec))
+
+
+_install()
+
+
+class IMAPFactory(ServerFactory):
+    """Makes the connections of one or more listeners, which share limits, penalties and the way to log in."""
+
+    protocol: type[MailpostIMAP4Server] = MailpostIMAP4Server
+    noisy = False
+
+    def __init__(
+        self,
+        portal: Portal,
+        settings: ImapSettings | None = None,
+        *,
+        mechanisms: ILoginMechanisms | None = None,
+        tls: Any = None,
+        challengers: dict[bytes, Any] | None = None,
+        clock: IReactorTime | None = None,
+    ) -> None:
+        """Serve the users of a portal.
+
+        Args:
+            portal: its realm gives `IMailAccount`, or Twisted's `IAccountIMAP`.
+            settings: limits and times.
+            mechanisms: which of PLAIN and LOGIN all users can use; both, without it, if the portal takes passwords.
+            tls: for STARTTLS: what `ITLSTransport.startTLS` takes; None when there is none to offer.
+            challengers: further SASL mechanisms, as for the base class.
+            clock: the reactor, or a Clock in tests.
+        """
+        self.portal = portal
+        self.settings = settings or ImapSettings()
+        self.tls = tls
+        self.challengers = challengers or {}
+        self.clock = clock or _reactor()
+        self.connections = Connections(self.settings.connections_per_address, self.settings.connections_per_user)
+        self.login = Login(self.clock, self.connections, mechanisms)
+
+    def buildProtocol(self, addr: IAddress | None) -> MailpostIMAP4Server:
+        """A connection."""
+        server = self.protocol(
+            dict(self.challengers),
+            self.tls,
+            settings=self.settings,
+            clock=self.clock,
+            connections=self.connections,
+            login=self.login,
+        )
+        server.factory = self
+        server.portal = self.portal
+        return server
+
+    async def close(self, text: bytes = b"Server shutting down") -> None:
+        """Say BYE to all clients; answers when they are gone, in a few seconds at most."""
+        await self.connections.close(text, self.clock)
+
+
+def _reactor() -> IReactorTime:
+    from twisted.internet import reactor  # noqa: PLC0415 (importing it installs it)
+
+    return cast(IReactorTime, reactor)

@@ -1,0 +1,397 @@
+"""One client's session: commands one after the other, from the decoder's events to tagged responses.
+
+The decoder's unread octets are the queue of pipelined commands: the next command is taken when the one before is
+answered, and the transport is not read from while the queue is long. So answers come in order however long a checker
+or a store takes, and nothing is decided ahead of its time.
+
+Errors become responses in `_guarded`, and nowhere else: MailError is NO with a code, ParseError is BAD, anything else
+is a bug: logged with its traceback and a number, of which the client sees the number.
+
+RFC: 3501 §3, §5.5, §7, 9051 §3, §5.5, §7
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from secrets import token_hex
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from mailpost.mail.errors import MailError
+from mailpost.protocols.connection import Outflow
+from mailpost.protocols.imap import compat
+from mailpost.protocols.imap.commands.context import Authentication, LiteralSink, State
+from mailpost.protocols.imap.commands.table import CommandSpec, Reports
+from mailpost.protocols.imap.incoming import Incoming
+from mailpost.protocols.imap.outgoing import Outgoing
+from mailpost.protocols.imap.peer import STOCK, Connection
+from mailpost.protocols.imap.selected import SelectedMailbox
+from mailpost.protocols.imap.settings import ImapSettings
+from mailpost.wire.imap.codes import code_of
+from mailpost.wire.imap.commands import ParseError, Request, parse
+from mailpost.wire.imap.decoder import (
+    CommandLine,
+    ContinuationDue,
+    Decoder,
+    Event,
+    LiteralData,
+    LiteralOffered,
+    RawLine,
+    TooLong,
+)
+
+log = Logger()
+
+LONGEST_TURN = 0.01
+"""Seconds of commands in a row before other connections get theirs."""
+
+
+class Session:
+    """The state of a session and the loop that runs its commands; the `Context` of their handlers."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        settings: ImapSettings,
+        clock: IReactorTime,
+        outflow: Outflow,
+        authentication: Authentication,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.authentication = authentication
+        self.tag = b""
+        self.selected: SelectedMailbox | None = None
+        self.enabled: set[str] = set()
+        self._connection = connection
+        self._outflow = outflow
+        self._outgoing = Outgoing(connection.send, outflow)
+        self._incoming = Incoming()
+        self._decoder = Decoder(settings.before_login)
+        self._account: Any = None
+        self._task: Deferred[None] | None = None
+        self._line: Deferred[bytes] | None = None
+        self._reading = True
+        self._in_turn = False
+        self._bad_commands = 0
+        self._failed_logins = 0
+        self._upgrading = False
+        self._closing = ""
+        self._lost = False
+        self.write = self._outgoing.write
+        self.drained = self._outgoing.drained
+        self.flush = self._outgoing.flush
+        self.write_later = self._outgoing.write_later
+
+    # -- what the connection tells
+
+    def data_received(self, data: bytes) -> None:
+        """Octets have come."""
+        self._decoder.feed(data)
+        if self._line is not None:
+            self._give_line(self._line)
+        elif self._task is None:
+            self.proceed()
+        if self._task is not None and self._reading and self._decoder.buffered > self.settings.pipelined_octets:
+            self._read(False)
+
+    def connection_lost(self) -> None:
+        """The connection is gone: stop what is running and give everything back."""
+        self._lost = True
+        if self._task is not None:
+            self._task.cancel()
+        self._incoming.abort()
+        selected, self.selected = self.selected, None
+        if selected is not None:
+            selected.release()
+
+    @property
+    def busy(self) -> bool:
+        """A command is running that does not wait for the client."""
+        return self._task is not None and self._line is None
+
+    def say_goodbye(self, text: bytes, reason: str) -> None:
+        """Say BYE, if the output is between two lines, and close whatever is running. RFC: 3501 §7.1.5"""
+        if not self._closing:
+            self._closing = reason
+            if not self.busy:
+                self.write(b"* BYE " + text + b"\r\n")
+            self.flush()
+            self._connection.hang_up(reason)
+
+    # -- Context: the client
+
+    @property
+    def streamed(self) -> list[LiteralSink]:
+        """The message literals of the command that runs."""
+        return self._incoming.complete
+
+    def continuation(self, text: bytes) -> None:
+        """Ask the client to go on. RFC: 3501 §7.5"""
+        self.write(b"+ " + text + b"\r\n")
+        self.flush()
+
+    def client_line(self) -> Deferred[bytes]:
+        """The next line from the client that is no command."""
+        line: Deferred[bytes] = Deferred(self._no_line)
+        self._line = line
+        self._decoder.raw_lines = True
+        self._give_line(line)
+        if self._line is not None and not self._reading:
+            self._read(True)
+        return line
+
+    def _give_line(self, waiting: Deferred[bytes]) -> None:
+        event = self._decoder.next_event()
+        if event is None:
+            return
+        self._no_line(waiting)
+        self._connection.command_came()
+        if isinstance(event, RawLine):
+            waiting.callback(event.octets)
+        else:
+            waiting.errback(Failure(ParseError("Line too long")))
+
+    def _no_line(self, _: Deferred[bytes]) -> None:
+        self._line = None
+        self._decoder.raw_lines = False
+
+    async def report_changes(self, expunges_allowed: bool) -> None:
+        """Refresh the selected mailbox and write what changed in it."""
+        selected = self.selected
+        if selected is not None:
+            await selected.refresh()
+            if selected.gone:
+                self.bye(b"The selected mailbox is no longer there")
+            else:
+                self.write(selected.report_changes(expunges_allowed))
+
+    def bye(self, text: bytes) -> None:
+        """Close the connection when the command that runs is answered. RFC: 3501 §7.1.5"""
+        if not self._closing:
+            self.write(b"* BYE " + text + b"\r\n")
+            self._closing = text.decode("ascii", "replace")
+
+    # -- Context: state
+
+    @property
+    def state(self) -> State:
+        """Where the session is."""
+        return State(self._connection.state)
+
+    @property
+    def account(self) -> Any:
+        """Who logged in: an IMailAccount."""
+        return self._account
+
+    def capabilities(self) -> list[bytes]:
+        """What is announced in the present state."""
+        return self._connection.listCapabilities()
+
+    def select(self, selected: SelectedMailbox) -> None:
+        """Enter the selected state."""
+        self.selected = selected
+        self._connection.mbox = compat.stock_of(selected.mailbox)
+        self._connection.state = State.SELECTED.value
+
+    def deselect(self) -> None:
+        """Leave the selected state."""
+        selected, self.selected = self.selected, None
+        if selected is not None:
+            selected.release()
+        self._connection.mbox = None
+        self._connection.state = State.AUTHENTICATED.value
+
+    async def log_in(self, user: bytes, attempt: Callable[[], Any]) -> None:
+        """Become authenticated."""
+        try:
+            logged_in = await self._connection.log_in(user, attempt)
+        except MailError:
+            self._failed_logins += 1
+            if self._failed_logins >= self.settings.failed_logins:
+                self._closing = "too many failed logins"
+            raise
+        self._account = await compat.mail_account(logged_in.avatar)
+        self._connection.account = logged_in.avatar
+        self._connection.state = State.AUTHENTICATED.value
+        self._decoder.limits = self.settings.after_login
+
+    def start_tls(self) -> None:
+        """Begin TLS behind this command's answer; nothing that came before it may be taken as encrypted.
+
+        RFC: 3501 §6.2.1, 9051 §6.2.1
+        """
+        if self._decoder.buffered:
+            self._closing = "commands behind STARTTLS"
+            raise ParseError("Nothing may be sent behind STARTTLS until TLS is there")
+        self._upgrading = True
+
+    # -- the loop
+
+    def proceed(self) -> None:
+        """Run the commands that have arrived, if none is running."""
+        self._in_turn = True
+        task = Deferred.fromCoroutine(self._run())
+        self._in_turn = False
+        if not task.called:
+            self._task = task
+            self.flush()
+        task.addBoth(self._stopped)
+
+    async def _run(self) -> None:
+        began = self.clock.seconds()
+        while not (self._closing or self._lost):
+            event = self._decoder.next_event()
+            if event is None:
+                return
+            self._connection.command_came()
+            if type(event) is CommandLine:
+                await self._guarded(self._command(event))
+                self._incoming.abort()
+                if self._upgrading:
+                    self._upgrade()
+            else:
+                await self._other(event)
+            if self._outflow.paused:
+                await self.drained()
+            elif not self._in_turn:
+                self.flush()
+            if self.clock.seconds() - began > LONGEST_TURN:
+                self.flush()
+                await deferLater(self.clock, 0)
+                began = self.clock.seconds()
+
+    def _stopped(self, result: Any) -> None:
+        self._task = None
+        if self._lost:
+            return
+        if isinstance(result, Failure):
+            log.failure("The loop of an IMAP session broke", result)
+            self._closing = self._closing or "internal error"
+        self.flush()
+        if self._closing:
+            self._connection.hang_up(self._closing)
+        elif not self._reading:
+            self._read(True)
+
+    def _upgrade(self) -> None:
+        self._upgrading = False
+        self.flush()
+        self.enabled.clear()
+        self._decoder = Decoder(self.settings.before_login)
+        self._connection.upgrade()
+
+    def _read(self, reading: bool) -> None:
+        self._reading = reading
+        self._connection.set_reading(reading)
+
+    # -- events
+
+    async def _other(self, event: Event) -> None:
+        match event:
+            case LiteralOffered():
+                await self._guarded(self._offered(event))
+            case LiteralData():
+                await self._incoming.take(event.octets, event.last)
+            case ContinuationDue():
+                self.continuation(b"OK")
+            case TooLong():
+                self._incoming.abort()
+                self.tag = event.tag or b"*"
+                self._bad(event.text)
+                if event.fatal:
+                    self.bye(b"Cannot go on behind that")
+            case _:
+                raise AssertionError(f"no place for {event!r}")
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do the work of a command; what it raises becomes its answer."""
+        try:
+            await work
+        except MailError as error:
+            self._outgoing.tagged(self.tag, b"NO", _printable(error.text), code_of(error.kind))
+        except ParseError as error:
+            self._bad(error.text)
+        except Exception:
+            if self._lost:
+                raise
+            incident = token_hex(4)
+            log.failure("Bug {incident} in an IMAP command", incident=incident)
+            self._outgoing.tagged(self.tag, b"NO", b"Internal error " + incident.encode(), b"SERVERBUG")
+        finally:
+            self._outgoing.command_running = False
+
+    async def _command(self, line: CommandLine) -> None:
+        words = line.text.split(b" ", 3)
+        self.tag = words[0]
+        found = self._connection.find(words[1:3])
+        self._incoming.check()
+        if found is STOCK:
+            self.flush()
+            await self._connection.run_stock(line, self.streamed)
+            return
+        request = self._parsed(line, found)
+        spec = cast(CommandSpec, found)
+        self._outflow.register()
+        self._outgoing.command_running = True
+        completed = await spec.handler(self, request.command)
+        if self.selected is not None and spec.reports is not Reports.NOTHING:
+            await self.report_changes(spec.reports is Reports.ALL or words[1].upper() == b"UID")
+        self._bad_commands = 0
+        name = request.name.encode()
+        if completed is None:
+            self._outgoing.tagged(self.tag, b"OK", name + b" completed")
+        else:
+            status = b"OK" if completed.ok else b"NO"
+            self._outgoing.tagged(self.tag, status, completed.text or name + b" completed", completed.code)
+
+    def _parsed(self, line: CommandLine, found: object | None) -> Request:
+        try:
+            request = parse(line)
+        except ParseError as error:
+            self.tag = error.tag or b"*"
+            raise
+        if found is None:
+            raise ParseError(f"{request.name} is not possible now")
+        return request
+
+    async def _offered(self, event: LiteralOffered) -> None:
+        """A message wants to come: ask its command where it may go."""
+        words = event.so_far.text.split(b" ", 3)
+        self.tag = words[0]
+        try:
+            self._incoming.check()
+            found = self._connection.find(words[1:3])
+            if found is STOCK:
+                sink = self._connection.stock_sink(event.size)
+            else:
+                request = self._parsed(event.so_far, found)
+                offered = cast(CommandSpec, found).literals
+                if offered is None:
+                    raise ParseError("No literal of this kind has a place here")
+                sink = await offered(self, request.command, event.size)
+        except Exception:
+            self._decoder.refuse()
+            self._incoming.abort()
+            raise
+        self._decoder.accept()
+        self._incoming.begin(sink)
+        if event.synchronizing:
+            self.continuation(b"OK")
+
+    def _bad(self, text: str) -> None:
+        """What the client sent makes no sense. After too many of these in a row it is no IMAP client."""
+        self._outgoing.tagged(self.tag, b"BAD", _printable(text))
+        self._bad_commands += 1
+        if self._bad_commands >= self.settings.bad_commands:
+            self.bye(b"Too many commands that make no sense")
+
+
+def _printable(text: str) -> bytes:
+    """Text for a response line: ASCII without line ends. RFC: 3501 §9 (resp-text)"""
+    return text.encode("ascii", "replace").replace(b"\r", b" ").replace(b"\n", b" ")
