@@ -1,6 +1,6 @@
 """Commands about the connection and who is on it, and those without arguments.
 
-RFC: 3501 §6.1, §6.2, §6.4, 9051 §6.1, §6.2, 2971 (ID), 5161 (ENABLE), 2177 (IDLE), 3691 (UNSELECT), 4959 (SASL-IR)
+RFC: 3501 §6.1, §6.2, §6.4, 9051 §6.1, §6.2, 2971 (ID), 5161 (ENABLE), 2177 §3 (IDLE), 3691 §2, 4959 (SASL-IR)
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Commands that change messages: STORE, COPY, MOVE, EXPUNGE.
 
-RFC: 3501 §6.4.3, §6.4.6, §6.4.7, 4315 §2.1 (UID EXPUNGE), 6851 (MOVE), 7162 §3.1.3 (UNCHANGEDSINCE)
+RFC: 3501 §6.4.3, §6.4.6, §6.4.7, 4315 §2.1 (UID EXPUNGE), 6851 §3 (MOVE), 7162 §3.1.3 (UNCHANGEDSINCE)
 """
 
 from __future__ import annotations

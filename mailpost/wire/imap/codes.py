@@ -32,11 +32,6 @@ _CODES = {
     ErrorKind.PRIVACY_REQUIRED: b"PRIVACYREQUIRED",
 }
 
-SERVER_BUG = b"SERVERBUG"
-"""For what is no MailError."""
-CLIENT_BUG = b"CLIENTBUG"
-"""For what no client should do."""
-
 
 def code_of(kind: ErrorKind) -> bytes:
     """The response code of a failure, without its brackets."""

@@ -228,7 +228,7 @@ _PARSERS: dict[bytes, Callable[[Reader], Command]] = {
     b"UID STORE": partial(parse_store, uid=True),
     b"UNSUBSCRIBE": parse_unsubscribe,
 }
-"""Commands with arguments: the parser goes on behind the name."""
+"""Commands with arguments: the parser goes on behind the name. RFC: 3501 §6.4.8 (UID)"""
 
 _NAMES = {name: name.removeprefix(b"UID ").decode("ascii") for name in (*_ALONE, *_PARSERS)}
 

@@ -164,7 +164,7 @@ class Decoder:
             _State.MESSAGE: self._message,
             _State.DROP_LITERAL: self._drop_literal,
             _State.DROP_LINE: self._drop_line,
-            _State.DEAD: self.clear,
+            _State.DEAD: self._dead,
         }
 
     @property
@@ -241,7 +241,7 @@ class Decoder:
     def _announced(self, announcement: re.Match[bytes]) -> Event | None:
         size, synchronizing = int(announcement[2]), not announcement[3]
         if size > LARGEST_NUMBER64:
-            self._verdict = TooLong(self._tag(), "Literal too big", fatal=not synchronizing)
+            self._verdict = TooLong(self._tag(), "Literal too big")
             return self._refuse_literal(size, synchronizing)
         if not self._literals:
             append = _APPEND.match(self._text)
@@ -314,10 +314,9 @@ class Decoder:
         if synchronizing:
             return self._dropped()
         if size > LARGEST_NUMBER64:
-            verdict = TooLong(self._tag(), "Literal too big", fatal=True)
-            self._reset()
+            self._verdict = TooLong(self._tag(), "Literal too big", fatal=True)
             self._state = _State.DEAD
-            return verdict
+            return None
         self._text = self._text[:0]
         self._needed = size
         self._state = _State.DROP_LITERAL
@@ -328,11 +327,17 @@ class Decoder:
         self._reset()
         return verdict
 
+    def _dead(self) -> Event | None:
+        self._buffer.clear()
+        verdict, self._verdict = self._verdict, None
+        return verdict
+
     def _spoilt(self, line: bytes, text: str) -> Event | None:
-        """A whole line is of no use: drop its command, and say so when that has ended."""
+        """A whole line is of no use: say so, and drop what else there is of its command."""
         self._text += line[:_LONGEST_TAG_SHOWN]
-        self._verdict = TooLong(self._tag(), text)
-        return self._after_dropped(line[-_LONGEST_ANNOUNCEMENT:])
+        verdict = TooLong(self._tag(), text)
+        self._after_dropped(line[-_LONGEST_ANNOUNCEMENT:])
+        return verdict
 
     def _overlong(self) -> Event | None:
         """The line has no end yet and is too long already: say so at once, and drop what is still to come."""
@@ -344,7 +349,7 @@ class Decoder:
         return verdict
 
     def _tag(self) -> bytes | None:
-        tag = _TAG.match(self._text, 0, _LONGEST_TAG_SHOWN)
+        tag = _TAG.match(self._text, 0, min(_LONGEST_TAG_SHOWN, self.limits.line))
         return tag[0] if tag else None
 
     def _reset(self) -> None:

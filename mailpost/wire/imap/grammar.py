@@ -73,6 +73,5 @@ LITERAL_MATCH = re.compile(rb"(~?)\{(\d{1,19})\+?\}").match
 NUMBER_MATCH = re.compile(rb"\d{1,20}").match
 FLAG_MATCH = re.compile(rb"\\?" + _ATOM).match
 """flag = "\\" atom / atom"""
-ATOM_FULL = re.compile(_ATOM).fullmatch
 BASE64_FULL = re.compile(rb"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?").fullmatch
 """base64 = *(4base64-char) [base64-terminal]"""

@@ -1,6 +1,6 @@
 """Commands that tell of folders: LIST, LSUB, STATUS, NAMESPACE.
 
-RFC: 3501 §6.3.8 to §6.3.10, 5258 (LIST-EXTENDED), 6154 §5 (SPECIAL-USE), 5819 (LIST-STATUS), 2342 (NAMESPACE), 8438
+RFC: 3501 §6.3.8 to §6.3.10, 5258 (LIST-EXTENDED), 6154 §5 (SPECIAL-USE), 5819 (LIST-STATUS), 2342, 8438 §3 (SIZE)
 """
 
 from __future__ import annotations

@@ -85,10 +85,12 @@ def _single(part: Part, octets: bytes, extensions: bool) -> list[bytes]:
         _word(part.encoding),
         b"%d" % (part.end - part.body),
     ]
-    if part.message is not None:
-        pieces.append(envelope_octets(envelope(octets, part.message)))
-        pieces.append(bodystructure_octets(part.message, octets, extensions))
-    if part.message is not None or part.media_type == "text":
+    # To an IMAP4rev1 client message/global is a part like any other. RFC: 3501 §9 (media-message)
+    message = part.message if part.subtype == "rfc822" else None
+    if message is not None:
+        pieces.append(envelope_octets(envelope(octets, message)))
+        pieces.append(bodystructure_octets(message, octets, extensions))
+    if message is not None or part.media_type == "text":
         pieces.append(b"%d" % part.lines)
     return pieces
 
