@@ -180,22 +180,23 @@ class Spool:
 
     def _take(self, data: bytes) -> None:
         """Store octets that do not end in the middle of a CRLF (but may begin behind another CR)."""
-        doubled = b"\r\r\n" in data or (self._after_cr and data.startswith(b"\r\n"))
+        lf_form = data.replace(b"\r\n", b"\n")
+        line_ends = lf_form.count(b"\n")
+        bare = line_ends != len(data) - len(lf_form)
+        doubled = (b"\r" in lf_form and b"\r\n" in lf_form) or (self._after_cr and data.startswith(b"\r\n"))
         self._after_cr = data.endswith(b"\r")
         end = data.find(b"\n") if not self._decided else -1
         if end >= 0:
             self._decided = self._lf_form = True
             # No file can say that the first line ends in a bare LF, so every bare LF of the message is made CRLF.
             self._make_crlf = data[end - 1 : end] != b"\r"
-        bare = data.count(b"\n") != data.count(b"\r\n")
         if self._lf_form and (doubled or (bare and not self._make_crlf)):
             self._restore_crlf()
-        if self._lf_form or self._make_crlf:
-            data = data.replace(b"\r\n", b"\n")
         if self._lf_form:
-            self._line_ends += data.count(b"\n")
+            data = lf_form
+            self._line_ends += line_ends
         elif self._make_crlf:
-            data = data.replace(b"\n", b"\r\n")
+            data = lf_form.replace(b"\n", b"\r\n")
         write_all(self._fd, data)
         self._stored += len(data)
 

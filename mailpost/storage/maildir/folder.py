@@ -54,6 +54,9 @@ class Listing:
     """base name -> file name."""
     repeated: list[str] = field(default_factory=list)
     """"cur/..." or "new/..." of files whose base name was shown twice: a rename just then, or real twins."""
+    changed_at: tuple[int, int] = field(default=(0, 0), compare=False)
+    """`FolderFiles.changed_at` just before, or zeros if that was too fresh to trust: while they are equal, nothing has
+    come, gone or been renamed since."""
 
 
 class FileFacts(NamedTuple):
@@ -107,7 +110,9 @@ class FolderFiles:
 
     def listing(self) -> Listing:
         """List cur and new once. Only plain files are messages, and none whose name begins with a dot."""
-        found = Listing()
+        before = self.changed_at()
+        settled = time.time_ns() - max(before) >= _CLOCK_TICK * 1e9
+        found = Listing(changed_at=before if settled else (0, 0))
         with mail_errors():
             _list_into(found.new, found.repeated, "new/", self.new, ())
             _list_into(found.cur, found.repeated, "cur/", self.cur, found.new)
@@ -118,21 +123,23 @@ class FolderFiles:
         return os.stat(self.cur).st_mtime_ns, os.stat(self.new).st_mtime_ns
 
     def settled_listing(self) -> tuple[Listing, bool]:
-        """A listing across which neither directory changed, and True; or the last of a few tries, and False.
+        """A listing across which neither directory changed, and True; or all that a few tries showed, and False.
 
-        Files shown by any try are in it. Our own renames should be paused.
+        Our own renames should be paused.
         """
-        known = Listing()
+        shown = Listing()
         for attempt in range(_MOST_LISTINGS):
             before = self.changed_at()
             age = time.time() - max(before) / 1e9
             if 0 <= age < _CLOCK_TICK:
                 time.sleep(_CLOCK_TICK - age)
-            known = self.listing()
+            found = self.listing()
             if self.changed_at() == before:
-                return known, True
+                return found, True
+            shown.cur.update(found.cur)
+            shown.new.update(found.new)
             time.sleep(0.005 * attempt)
-        return known, False
+        return shown, False
 
     def certainly_gone(self, bases: Collection[str]) -> tuple[set[str], Listing]:
         """Which of these messages, missing from a first listing, are gone for certain; and the second listing.

@@ -15,6 +15,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ ROOT = "."
 MOST_OCTETS = 255
 _TRASH = "..mailpost-trash."
 _MAKING = "..mailpost-new."
+_MAKING_SECONDS = 3600
 _ESCAPE = re.compile(r"\\([0-9a-fA-F]{2})")
 _ESCAPED = {ord(character): f"\\{ord(character):02x}" for character in "./\\"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -210,13 +212,22 @@ def remove_folder(root_fd: int, directory: str) -> None:
 
 
 def purge_trash(root_fd: int, most: int = 1000) -> bool:
-    """Remove what `remove_folder` put aside: at most so many files in one call; True when nothing is left."""
-    for name in os.listdir(root_fd):
-        if name.startswith((_TRASH, _MAKING)):
-            most -= _remove_tree(root_fd, name, most)
-            if most <= 0:
-                return False
+    """Remove what `remove_folder` put aside: at most so many files in one call; True when nothing is left to do."""
+    with mail_errors():
+        for name in os.listdir(root_fd):
+            if name.startswith(_TRASH) or (name.startswith(_MAKING) and _is_abandoned(root_fd, name)):
+                most -= _remove_tree(root_fd, name, most)
+                if most <= 0:
+                    return False
     return True
+
+
+def _is_abandoned(root_fd: int, name: str) -> bool:
+    """Whether a folder in the making has been so for too long."""
+    try:
+        return os.stat(name, dir_fd=root_fd, follow_symlinks=False).st_ctime < time.time() - _MAKING_SECONDS
+    except FileNotFoundError:
+        return False
 
 
 def moves_of_rename(directories: Iterable[str], old: str, new: str) -> list[tuple[str, str]]:
@@ -281,17 +292,28 @@ def _remove_tree(dir_fd: int, name: str, most: int = 1_000_000) -> int:
     except FileNotFoundError:
         return 0
     try:
-        with os.scandir(fd) as entries:
-            for entry in entries:
-                if removed >= most:
-                    return removed
-                if entry.is_dir(follow_symlinks=False):
-                    removed += _remove_tree(fd, entry.name, most - removed)
-                else:
+        with os.scandir(fd) as found:
+            entries = list(found)
+        for entry in entries:
+            if removed >= most:
+                return removed
+            if entry.is_dir(follow_symlinks=False):
+                removed += _remove_tree(fd, entry.name, most - removed)
+            else:
+                with suppress(FileNotFoundError):
                     os.unlink(entry.name, dir_fd=fd)
-                    removed += 1
+                removed += 1
         if removed < most:
-            os.rmdir(name, dir_fd=dir_fd)
+            _remove_directory(name, dir_fd)
     finally:
         os.close(fd)
     return removed
+
+
+def _remove_directory(name: str, dir_fd: int) -> None:
+    try:
+        os.rmdir(name, dir_fd=dir_fd)
+    except OSError as error:
+        # Another program may still be writing into it: then it goes the next time.
+        if error.errno not in {errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST}:
+            raise

@@ -189,3 +189,13 @@ def test_errors_that_are_none_of_a_missing_file_pass(inbox: FolderFiles, monkeyp
     with pytest.raises(MailError) as caught:
         inbox.remove(["1.h:2,"])
     assert caught.value.kind is ErrorKind.UNAVAILABLE
+
+
+def test_a_listing_tells_whether_anything_changed_since(root: Path, inbox: FolderFiles) -> None:
+    put(root, "1.h:2,")
+    assert inbox.listing().changed_at == (0, 0)
+    time.sleep(2 * module._CLOCK_TICK)
+    listing = inbox.listing()
+    assert listing.changed_at == inbox.changed_at()
+    put(root, "2.h", place="new")
+    assert listing.changed_at != inbox.changed_at()

@@ -191,6 +191,34 @@ def test_a_removed_folder_is_out_of_sight_and_purged_in_slices(root: Path, root_
     assert (root / ".A.B" / "cur").is_dir()
 
 
+def test_a_folder_in_the_making_is_purged_only_when_abandoned(
+    root: Path, root_fd: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "..mailpost-new.1" / "cur").mkdir(parents=True)
+    assert purge_trash(root_fd)
+    assert (root / "..mailpost-new.1").exists()
+    monkeypatch.setattr(module, "_MAKING_SECONDS", -1)
+    assert purge_trash(root_fd)
+    assert not (root / "..mailpost-new.1").exists()
+
+
+def test_a_directory_that_fills_while_it_is_purged_goes_the_next_time(
+    root: Path, root_fd: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_folder(root_fd, ".A")
+    remove_folder(root_fd, ".A")
+    with monkeypatch.context() as patch:
+
+        def busy(name: str, *, dir_fd: int) -> None:
+            raise OSError(errno.ENOTEMPTY, "not empty")
+
+        patch.setattr(os, "rmdir", busy)
+        assert purge_trash(root_fd)
+    assert any(name.startswith("..") for name in os.listdir(root))
+    assert purge_trash(root_fd)
+    assert sorted(os.listdir(root)) == ["cur", "new", "tmp"]
+
+
 def test_what_cannot_be_removed(root_fd: int) -> None:
     with pytest.raises(MailError) as caught:
         remove_folder(root_fd, ".A")
