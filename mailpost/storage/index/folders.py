@@ -65,6 +65,12 @@ def new_uidvalidity(db: sqlite3.Connection, now: int, least: int = 0) -> int:
     return value
 
 
+def note_uidvalidity(db: sqlite3.Connection, value: int) -> None:
+    """A folder came with this UIDVALIDITY: later ones are above it."""
+    if value > cast("int", meta(db, "uidvalidity") or 0):
+        set_meta(db, "uidvalidity", value)
+
+
 def add_folder(
     db: sqlite3.Connection, directory: str, *, uidvalidity: int, modseq: int, special_use: str | None
 ) -> FolderRow:
@@ -83,9 +89,6 @@ def add_folder(
         cur_mtime=0,
         new_mtime=0,
     )
-    known = cast("int", meta(db, "uidvalidity") or 0)
-    if uidvalidity > known:
-        set_meta(db, "uidvalidity", uidvalidity)
     places = ", ".join("?" * (len(_COLUMNS) - 1))
     cursor = db.execute(
         f"INSERT INTO folders({', '.join(_COLUMNS[1:])}) VALUES({places})",

@@ -1,0 +1,146 @@
+"""The runner of an account's writer lane: one transaction, one flush and one word to other processes a batch.
+
+What jobs want done once for all of them they note here: directories to be flushed before the commit, files to be
+unlinked after it, and news for the reactor, in the order of the changes. A job that fails takes its news with it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from mailpost.mail.errors import ErrorKind, MailError
+from mailpost.storage.index.generation import Generation
+from mailpost.storage.index.state import StateFile, index_errors
+from mailpost.storage.maildir.files import fsync_directory, mail_errors
+
+T = TypeVar("T")
+
+News = Callable[[], object]
+
+
+class Batches:
+    """Runs the batches of one account.
+
+    Args:
+        state: the account's state.
+        generation: told of every batch that changed something.
+    """
+
+    def __init__(self, state: StateFile, generation: Generation) -> None:
+        self.state = state
+        self.db = state.db
+        self._generation = generation
+        self._version = self._data_version()
+        self._changes = 0
+        self._durable = False
+        self._directories: dict[int, object] = {}
+        self._afterwards: list[Callable[[], object]] = []
+        self._undo: list[Callable[[], object]] = []
+        self._news: list[News] = []
+        self.told: deque[News] = deque()
+        """News of committed batches, to be called in the reactor, oldest first."""
+        self.foreign: Callable[[], None] = lambda: None
+        """Called at the start of a batch when another process has committed since the last one."""
+        self.doubt: Callable[[], None] = lambda: None
+        """Called when something was rolled back: what is in memory may not be what is in the state."""
+
+    # -- for jobs
+
+    def durable(self, fd: int | None = None, held: object = None) -> None:
+        """Let this batch survive a power cut, with the entries of a directory; `held` keeps the descriptor open."""
+        self._durable = True
+        if fd is not None:
+            self._directories[fd] = held
+
+    def afterwards(self, work: Callable[[], object]) -> None:
+        """Do this when the batch has been committed, before anybody is answered. It raises nothing."""
+        self._afterwards.append(work)
+
+    def undo(self, work: Callable[[], object]) -> None:
+        """Do this if the job, or the whole batch, fails: files that were made must not be taken for messages."""
+        self._undo.append(work)
+
+    def news(self, item: News) -> None:
+        """Call this in the reactor when the batch has been committed."""
+        self._news.append(item)
+
+    # -- for the lane
+
+    def begin(self) -> None:
+        """Begin the transaction, and take note of what other processes did."""
+        with index_errors():
+            self.db.execute("BEGIN IMMEDIATE")
+            self._changes = self.db.total_changes
+            version = self._data_version()
+            if version != self._version:
+                self._version = version
+                self._generation.catch_up()
+                self.doubt()
+                self.foreign()
+
+    def run(self, job: Callable[[], T]) -> T:
+        """Do one job in a savepoint."""
+        news, afterwards, undo = len(self._news), len(self._afterwards), len(self._undo)
+        with index_errors():
+            self.db.execute("SAVEPOINT job")
+            try:
+                value = job()
+            except BaseException:
+                del self._news[news:], self._afterwards[afterwards:]
+                self._undo_from(undo)
+                with suppress(sqlite3.Error):  # a full disk may have ended the transaction: then commit says so
+                    self.db.execute("ROLLBACK TO job")
+                    self.db.execute("RELEASE job")
+                self.doubt()
+                raise
+            self.db.execute("RELEASE job")
+            return value
+
+    def commit(self) -> None:
+        """Flush directories, commit, flush the log if anybody wants that, tell other processes, unlink."""
+        if not self.db.in_transaction:
+            raise MailError(ErrorKind.DISK_FULL, "The disk is full")  # SQLite has rolled all back by itself
+        with mail_errors(), index_errors():
+            for fd in self._directories:
+                fsync_directory(fd)
+            self.db.execute("COMMIT")
+            if self._durable:
+                self.state.harden()
+        if self.db.total_changes != self._changes:
+            self._generation.bump()
+            if self._data_version() != self._version:  # between two batches of ours; the next begin looks again
+                self._generation.seen = b""
+        news, afterwards = self._news, self._afterwards
+        self._reset()
+        self.told.extend(news)
+        for work in afterwards:
+            work()
+
+    def abort(self) -> None:
+        """Undo what is left of a batch."""
+        with suppress(sqlite3.Error):  # nothing was begun, or the failure has ended it
+            self.db.execute("ROLLBACK")
+        self._undo_from(0)
+        self._reset()
+        self.doubt()
+
+    def _undo_from(self, place: int) -> None:
+        """Call what was registered from here on, the last first."""
+        while len(self._undo) > place:
+            with suppress(OSError):  # what is left behind is found by the next listing
+                self._undo.pop()()
+
+    def _reset(self) -> None:
+        self._durable = False
+        self._directories = {}
+        self._afterwards = []
+        self._undo = []
+        self._news = []
+
+    def _data_version(self) -> int:
+        row: tuple[int] = self.db.execute("PRAGMA data_version").fetchone()
+        return row[0]

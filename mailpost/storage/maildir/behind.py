@@ -1,0 +1,115 @@
+"""What is written to the tree after the client has been answered: flags in file names, lines of `dovecot-uidlist`.
+
+Jobs of the lane, each for a slice of time; they say whether there is more to do.
+"""
+
+from __future__ import annotations
+
+import time
+
+from mailpost.storage.index import messages
+from mailpost.storage.maildir.dotlock import locked
+from mailpost.storage.maildir.filename import letters_of
+from mailpost.storage.maildir.files import mail_errors
+from mailpost.storage.maildir.keywords import add_keywords
+from mailpost.storage.maildir.lane import Lane, LaneFolder
+from mailpost.storage.maildir.scan import conflicts, entries_of, renumber
+from mailpost.storage.maildir.uidlist import UIDLIST_FILE, UidList, append_uids, new_guid, write_uidlist
+
+SLICE = 0.010
+"""Seconds that one job of writing behind takes, so that others get their turn."""
+_CHUNK = 100
+
+
+def write_flags(lane: Lane, number: int, seconds: float = SLICE) -> bool:
+    """Rename files so that they say their messages' flags; False when all do."""
+    folder = lane.folder(number)
+    until = time.monotonic() + seconds
+    after = 0
+    while rows := messages.unwritten(lane.db, number, after, _CHUNK):
+        _write_flags(lane, folder, rows)
+        after = rows[-1][0]
+        if time.monotonic() >= until:
+            lane.save(folder)
+            return True
+    if after:
+        lane.save(folder)
+    return False
+
+
+def _write_flags(lane: Lane, folder: LaneFolder, rows: list[tuple[int, int, str]]) -> None:
+    number, letters = folder.row.id, lane.letters(folder)
+    flags_of = {mask: folder.bits.flags(mask) for mask in {mask for _, mask, _ in rows}}
+    unlettered = frozenset[str]().union(*(letters.unlettered(flags) for flags in flags_of.values()))
+    if unlettered:
+        add_keywords(lane.own_files(folder).directory, sorted(unlettered))
+        letters = lane.letters(folder)
+    wanted = [(name, letters.letters(flags_of[mask], letters_of(name))) for _, mask, name in rows]
+    with lane.own_change(folder) as files:
+        names = files.rename(wanted)
+    renamed, merged = [], []
+    for (uid, mask, _), (_, said), name in zip(rows, wanted, names, strict=True):
+        if name is None:
+            folder.row.cur_mtime = 0  # gone, perhaps: the next look will tell
+            continue
+        renamed.append((uid, name))
+        if letters_of(name) != said:
+            theirs = folder.bits.bits(lane.db, letters.flags(letters_of(name)))
+            unsaid = mask & folder.bits.known(letters.unlettered(flags_of[mask]))
+            merged.append((uid, theirs | unsaid, theirs | unsaid))
+    messages.rename(lane.db, number, renamed)
+    messages.written(lane.db, number, [(uid, mask) for uid, mask, _ in rows])
+    if merged:
+        modseq = lane.modseq(folder)
+        messages.set_flags(lane.db, number, merged, modseq)
+        flags = [folder.bits.flags(mask) for _, mask, _ in merged]
+        lane.news(lane.listener.flagged, number, [uid for uid, _, _ in merged], flags, modseq, None)
+
+
+def write_uids(lane: Lane, number: int) -> None:
+    """Put lines of messages that are new into `dovecot-uidlist`; a list that conflicts raises UIDVALIDITY."""
+    folder = lane.folder(number)
+    row = folder.row
+    fresh = entries_of(lane, folder, row.listed)
+    if not fresh:
+        return
+    fd = lane.own_files(folder).directory
+    with mail_errors(), locked(UIDLIST_FILE, fd):
+        known = lane.current_uidlist(folder, fd)
+        if known is not None and known.stamp is not None:
+            if (
+                known.uidvalidity == row.uidvalidity
+                and known.uidnext != row.reserved
+                and conflicts(lane, folder, known)
+            ):
+                renumber(lane, folder, None)
+                return
+            appended = append_uids(fd, known, fresh) if _worth_appending(known, fresh[0][1].uid) else None
+            if appended is not None:
+                folder.uidlist = appended
+                row.listed = fresh[-1][1].uid
+                lane.save(folder)
+                return
+        _rewrite(lane, folder, fd, known)
+    row.listed = fresh[-1][1].uid
+    lane.save(folder)
+
+
+def _worth_appending(known: UidList, first: int) -> bool:
+    """Whether lines can go behind the list: it is not mostly dead already, and ends below the first of them."""
+    last = next(reversed(known.entries.values())).uid if known.entries else 0
+    return first > last
+
+
+def _rewrite(lane: Lane, folder: LaneFolder, fd: int, known: UidList | None) -> None:
+    row = folder.row
+    entries = dict(entries_of(lane, folder, 0))
+    old = known.entries if known is not None else {}
+    for base, entry in entries.items():
+        if base in old:
+            entries[base] = entry._replace(extensions=old[base].extensions)
+    uidnext = max(row.reserved, row.uidnext)
+    guid = known.guid if known is not None and known.guid else new_guid()
+    extensions = known.extensions if known is not None else ""
+    folder.uidlist = write_uidlist(fd, UidList(row.uidvalidity, uidnext, guid, entries, extensions))
+    row.reserved = uidnext

@@ -1,0 +1,283 @@
+"""An account as its writer lane sees it: folders with their rows, files, keywords and UID lists. Blocking.
+
+Everything that changes the state or the tree is a function on a `Lane`, run as a job of the lane (`writing`,
+`scan`, `behind`, `tree`). What changed is told to the reactor through a `Listener`, in the order of the commits.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import ParamSpec, Protocol, cast
+
+from mailpost.mail.errors import ErrorKind, MailError
+from mailpost.mail.flags import Flags
+from mailpost.storage.index import changes, messages
+from mailpost.storage.index.folders import FolderRow, all_folders, folder_row, save_folder
+from mailpost.storage.index.messages import FlagBits
+from mailpost.storage.maildir.batch import Batches
+from mailpost.storage.maildir.dotlock import locked
+from mailpost.storage.maildir.filename import FlagLetters
+from mailpost.storage.maildir.files import FileStamp, file_stamp, mail_errors
+from mailpost.storage.maildir.folder import FolderFiles
+from mailpost.storage.maildir.keywords import KEYWORDS_FILE, read_keywords
+from mailpost.storage.maildir.layout import Layout, list_folders
+from mailpost.storage.maildir.uidlist import (
+    LARGEST_UID,
+    UIDLIST_FILE,
+    UidList,
+    new_guid,
+    read_uidlist,
+    reserve_uids,
+    uidlist_stamp,
+)
+from mailpost.storage.records import SpecialUse
+
+P = ParamSpec("P")
+
+_MOST_OPEN = 8
+"""Folders of one account whose directories are kept open."""
+CLOCK_TICK_NS = 20_000_000
+"""Two changes of a directory within this time may leave it with the same mtime."""
+
+
+class HeldFiles(FolderFiles):
+    """A folder's descriptors, closed when nobody holds the object any more, in whatever thread that is."""
+
+    __slots__ = ("__weakref__",)
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class Listener(Protocol):
+    """What the reactor side wants to hear of committed changes. All flags are ready for `LiveMailbox`."""
+
+    def loaded(self, folder: int, row: FolderRow, uids: list[int], flags: list[Flags], modseqs: list[int]) -> None:
+        """The columns of a folder, complete."""
+
+    def arrived(self, folder: int, uids: Sequence[int], flags: Sequence[Flags], modseq: int, origin: object) -> None:
+        """Messages came in."""
+
+    def flagged(self, folder: int, uids: Sequence[int], flags: Sequence[Flags], modseq: int, origin: object) -> None:
+        """Messages have other flags."""
+
+    def expunged(self, folder: int, uids: Sequence[int], modseq: int, origin: object) -> None:
+        """Messages are gone."""
+
+    def resynced(self, folder: int, uids: list[int], flags: list[Flags], modseqs: list[int], highest: int) -> None:
+        """Another process changed the folder: these are its columns now."""
+
+    def vanished(self, folder: int) -> None:
+        """The folder is gone, or is another one now."""
+
+    def tree(self, folders: Sequence[FolderInfo]) -> None:
+        """All folders there are now."""
+
+    def subscribed(self, names: frozenset[str]) -> None:
+        """All subscribed names."""
+
+
+@dataclass(frozen=True, slots=True)
+class FolderInfo:
+    """A folder as the reactor side knows it; `number` stays the same through renames."""
+
+    number: int
+    name: str
+    directory: str
+    mailbox_id: str
+    cache_key: str
+    special_use: SpecialUse | None
+
+
+class LaneFolder:
+    """One folder in the lane. `row` is written back by whoever changes it."""
+
+    def __init__(self, db: sqlite3.Connection, row: FolderRow) -> None:
+        self.row = row
+        self.bits = FlagBits(db, row.id)
+        self.letters = FlagLetters()
+        self.letters_stamp: bool | FileStamp | None = False  # False: never read
+        self.uidlist: UidList | None = None
+        self.sound = True
+        """False when the row must be read again."""
+        self.verify = False
+        """List the directory once more when it is quiet: another program may have changed it together with us."""
+
+
+def cache_key(row: FolderRow) -> str:
+    """A folder's name in the cache: another one whenever UIDs begin to mean other messages."""
+    return f"{row.mailbox_id}.{row.uidvalidity}"
+
+
+class Lane:
+    """The account in its lane.
+
+    Args:
+        root_fd: the account's directory.
+        layout: how folders are named there.
+        batches: the lane's runner.
+        listener: told of changes, in the reactor.
+    """
+
+    def __init__(self, root_fd: int, layout: Layout, batches: Batches, listener: Listener) -> None:
+        self.root_fd = root_fd
+        self.layout = layout
+        self.batches = batches
+        self.db = batches.db
+        self.listener = listener
+        self.watched: set[int] = set()
+        """Folders whose columns are in memory."""
+        self._folders: dict[int, LaneFolder] = {}
+        self._open: OrderedDict[int, HeldFiles] = OrderedDict()
+        batches.foreign = self._foreign
+        batches.doubt = self._doubt
+
+    # -- folders
+
+    def folder(self, number: int) -> LaneFolder:
+        """The folder of this number. Raises NO_SUCH_FOLDER."""
+        folder = self._folders.get(number)
+        if folder is None or not folder.sound:
+            row = folder_row(self.db, number)
+            if row is None:
+                self.forget(number)
+                raise MailError(ErrorKind.NO_SUCH_FOLDER, "There is no such folder")
+            folder = self._folders[number] = LaneFolder(self.db, row)
+        return folder
+
+    def forget(self, number: int) -> None:
+        """A folder is gone."""
+        self._folders.pop(number, None)
+        self._open.pop(number, None)
+
+    def renamed(self, number: int) -> None:
+        """A folder's directory has another name."""
+        if number in self._folders:
+            self._folders[number].sound = False
+
+    def files(self, number: int, directory: str) -> HeldFiles:
+        """The folder's directories, open. In any thread; hold the object while its descriptors are used."""
+        held = self._open.get(number)
+        if held is None:
+            with mail_errors():
+                held = cast("HeldFiles", HeldFiles.open(self.root_fd, directory))
+            self._open[number] = held
+            if len(self._open) > _MOST_OPEN:
+                self._open.popitem(last=False)
+        return held
+
+    def own_files(self, folder: LaneFolder) -> HeldFiles:
+        """`files` of a lane's folder."""
+        return self.files(folder.row.id, folder.row.directory)
+
+    def close(self) -> None:
+        """Let go of all directories."""
+        self._folders.clear()
+        self._open.clear()
+        os.close(self.root_fd)
+
+    def _doubt(self) -> None:
+        for folder in self._folders.values():
+            folder.sound = False
+
+    def _foreign(self) -> None:
+        """Another process has committed: tell what is in memory. At the start of a batch."""
+        rows = {row.id: row for row in all_folders(self.db)}
+        for number in list(self.watched):
+            row = rows.get(number)
+            if row is None:
+                self.news(self.listener.vanished, number)
+                continue
+            folder = self.folder(number)
+            uids, masks, modseqs = messages.columns(self.db, number)
+            flags = [folder.bits.flags(mask) for mask in masks]
+            self.news(self.listener.resynced, number, uids, flags, modseqs, row.highest_modseq)
+        self.tell_tree()
+
+    def tell_tree(self) -> None:
+        """Tell the listener which folders there are."""
+        names = {found.directory: found.name for found in list_folders(self.root_fd, self.layout)}
+        infos = [
+            FolderInfo(
+                number=row.id,
+                name=names[row.directory],
+                directory=row.directory,
+                mailbox_id=row.mailbox_id,
+                cache_key=cache_key(row),
+                special_use=SpecialUse(row.special_use) if row.special_use else None,
+            )
+            for row in all_folders(self.db)
+            if row.directory in names
+        ]
+        self.news(self.listener.tree, infos)
+
+    # -- what jobs need
+
+    def news(self, tell: Callable[P, object], *values: P.args, **named: P.kwargs) -> None:
+        """Tell the listener this in the reactor when the batch has been committed."""
+        self.batches.news(partial(tell, *values, **named))
+
+    def save(self, folder: LaneFolder) -> None:
+        """Write the folder's row."""
+        save_folder(self.db, folder.row)
+
+    def modseq(self, folder: LaneFolder) -> int:
+        """A fresh mod-sequence, now the folder's highest; `save` the folder."""
+        folder.row.highest_modseq = changes.next_modseq(folder.row.highest_modseq, time.time())
+        return folder.row.highest_modseq
+
+    def letters(self, folder: LaneFolder) -> FlagLetters:
+        """The folder's flag letters, as its `dovecot-keywords` is now."""
+        fd = self.own_files(folder).directory
+        with mail_errors():
+            if folder.letters_stamp is False or file_stamp(KEYWORDS_FILE, fd) != folder.letters_stamp:
+                names, folder.letters_stamp = read_keywords(fd)
+                folder.letters = FlagLetters(names)
+        return folder.letters
+
+    @contextmanager
+    def own_change(self, folder: LaneFolder) -> Iterator[HeldFiles]:
+        """The block changes names in `cur`; the folder need not be listed again for that. `save` it afterwards."""
+        files = self.own_files(folder)
+        before = files.changed_at()[0]
+        try:
+            with mail_errors():
+                yield files
+        finally:
+            if before == folder.row.cur_mtime:
+                folder.row.cur_mtime = files.changed_at()[0]
+                folder.verify = True
+
+    def assign(self, folder: LaneFolder, count: int) -> range:
+        """UIDs for new messages, reserved in `dovecot-uidlist` beforehand; `save` the folder."""
+        row = folder.row
+        if row.uidnext + count > row.reserved:
+            self._reserve(folder, count)
+        first = row.uidnext
+        if first + count > LARGEST_UID:
+            raise MailError(ErrorKind.LIMIT, "This folder has used up its message numbers")
+        row.uidnext += count
+        return range(first, first + count)
+
+    def _reserve(self, folder: LaneFolder, count: int) -> None:
+        row, fd = folder.row, self.own_files(folder).directory
+        with mail_errors(), locked(UIDLIST_FILE, fd):
+            known = self.current_uidlist(folder, fd) or UidList(row.uidvalidity, row.uidnext, new_guid())
+            if known.uidvalidity == row.uidvalidity and known.uidnext != row.reserved:
+                row.uidnext = max(row.uidnext, known.uidnext)  # another server gave out what lies below
+            known = reserve_uids(fd, known, row.uidnext + count)
+        folder.uidlist = known
+        row.reserved = known.uidnext
+
+    def current_uidlist(self, folder: LaneFolder, fd: int) -> UidList | None:
+        """The folder's UID list as it is on the disk now; under its lock if it is to be written."""
+        if folder.uidlist is None or folder.uidlist.stamp != uidlist_stamp(fd):
+            folder.uidlist = read_uidlist(fd)
+        return folder.uidlist

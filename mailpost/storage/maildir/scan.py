@@ -1,0 +1,252 @@
+"""What other programs did to a folder's directories becomes rows, changed flags and expunges. Jobs of the lane."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+from mailpost.storage.index import changes, messages
+from mailpost.storage.index.folders import new_uidvalidity
+from mailpost.storage.index.messages import MessageRow
+from mailpost.storage.maildir.filename import base_of, letters_of
+from mailpost.storage.maildir.files import mail_errors
+from mailpost.storage.maildir.lane import CLOCK_TICK_NS, HeldFiles, Lane, LaneFolder
+from mailpost.storage.maildir.uidlist import UidEntry, UidList
+
+_MOST_ROUNDS = 5
+
+
+def look(lane: Lane, number: int) -> None:
+    """Take note of what happened outside; quick when the directories' mtimes are those of the last time."""
+    folder = lane.folder(number)
+    files = lane.own_files(folder)
+    with mail_errors():
+        if files.changed_at() != (folder.row.cur_mtime, folder.row.new_mtime):
+            scan(lane, folder)
+
+
+def verify(lane: Lane, number: int) -> None:
+    """List the folder once more if another program may have changed it unseen while we did."""
+    folder = lane.folder(number)
+    if folder.verify:
+        scan(lane, folder)
+
+
+def load(lane: Lane, number: int) -> None:
+    """Bring the folder up to date and tell the listener its columns; from now on it is told all changes."""
+    look(lane, number)
+    folder = lane.folder(number)
+    uids, masks, modseqs = messages.columns(lane.db, number)
+    known = {mask: folder.bits.flags(mask) for mask in set(masks)}
+    lane.watched.add(number)
+    lane.news(lane.listener.loaded, number, folder.row, uids, [known[mask] for mask in masks], modseqs)
+
+
+def unload(lane: Lane, number: int) -> None:
+    """The folder's columns are no longer in memory."""
+    lane.watched.discard(number)
+
+
+def scan(lane: Lane, folder: LaneFolder) -> None:
+    """List the directories and bring the rows in line with them."""
+    files, row = lane.own_files(folder), folder.row
+    with mail_errors():
+        theirs = lane.current_uidlist(folder, files.directory)
+        if theirs is not None and theirs.uidvalidity != row.uidvalidity:
+            renumber(lane, folder, theirs)
+        cur_mtime, seen = _listed(files)
+        dead = changes.dead(lane.db, row.id)
+        if dead:
+            _bury(lane, folder, files, {base: seen.pop(base, None) for base in dead})
+        new_mtime = _accept(files, seen, cur_mtime)
+        known = {base_of(name): (uid, name) for uid, name in messages.names(lane.db, row.id)}
+        gone = _gone(files, known, seen)
+        _renamed(lane, folder, known, seen)
+        _expunged(lane, folder, [known[base][0] for base in gone])
+        _arrived(lane, folder, files, [name for base, name in seen.items() if base not in known])
+    row.cur_mtime, row.new_mtime = _settled(cur_mtime.value), _settled(new_mtime)
+    folder.verify = False
+    lane.save(folder)
+
+
+class _CurMtime:
+    """The mtime of cur before it was listed, carried over our own renames into it."""
+
+    def __init__(self, files: HeldFiles) -> None:
+        self._files = files
+        self.value = files.changed_at()[0]
+
+    def accept(self, names: Sequence[str]) -> list[str | None]:
+        """Move messages over from new."""
+        before = self._files.changed_at()[0]
+        moved = self._files.accept(names)
+        if before == self.value:
+            self.value = self._files.changed_at()[0]
+        return moved
+
+
+def _listed(files: HeldFiles) -> tuple[_CurMtime, dict[str, str]]:
+    """The mtime of cur and what is in it: base name -> file name."""
+    cur_mtime = _CurMtime(files)
+    listing = files.listing()
+    if listing.repeated:
+        listing, certain = files.settled_listing()
+        if certain and listing.repeated:
+            files.part_twins(listing.repeated)
+        cur_mtime = _CurMtime(files)
+        listing = files.listing()
+    return cur_mtime, listing.cur
+
+
+def _accept(files: HeldFiles, seen: dict[str, str], cur_mtime: _CurMtime) -> int:
+    """Move what lies in new to cur, into `seen` as well: the mtime of new when it was seen empty, or 0."""
+    for _ in range(_MOST_ROUNDS):
+        mtime = files.changed_at()[1]
+        names = [name for name in os.listdir(files.new) if not name.startswith(".")]
+        if not names:
+            return mtime
+        for name in cur_mtime.accept(sorted(names)):
+            if name is not None:
+                seen.setdefault(base_of(name), name)
+    return 0
+
+
+def _settled(mtime: int) -> int:
+    """The mtime, or 0 if it is so young that another change might not show in it."""
+    return mtime if time.time_ns() - mtime > CLOCK_TICK_NS else 0
+
+
+def _bury(lane: Lane, folder: LaneFolder, files: HeldFiles, dead: dict[str, str | None]) -> None:
+    """Remove files that were expunged before a crash."""
+    for name in dead.values():
+        if name is not None:
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=files.cur)
+    changes.bury(lane.db, folder.row.id, dead)
+
+
+def _gone(files: HeldFiles, known: dict[str, tuple[int, str]], seen: dict[str, str]) -> list[str]:
+    """Base names of messages that are gone for certain; those that a second listing shows are put into `seen`."""
+    missing = [base for base in known if base not in seen]
+    if not missing:
+        return []
+    gone, second = files.certainly_gone(missing)
+    for base in missing:
+        if base in second.cur:
+            seen[base] = second.cur[base]
+    return [base for base in missing if base in gone]
+
+
+def _renamed(lane: Lane, folder: LaneFolder, known: dict[str, tuple[int, str]], seen: dict[str, str]) -> None:
+    """Other programs changed letters: merge their change with what we have not written yet."""
+    renamed = [(uid, name, seen[base]) for base, (uid, name) in known.items() if seen.get(base, name) != name]
+    if not renamed:
+        return
+    letters, bits, number = lane.letters(folder), folder.bits, folder.row.id
+    ours = {uid: flags for uid, flags, _ in messages.unwritten(lane.db, number, 0, -1)}
+    rows = []
+    for uid, old, new in renamed:
+        before = bits.bits(lane.db, letters.flags(letters_of(old)))
+        theirs = bits.bits(lane.db, letters.flags(letters_of(new)))
+        mine = ours.get(uid)
+        if mine is None and before == theirs:
+            continue
+        mine = _mask(lane, number, uid) if mine is None else mine
+        rows.append((uid, (mine | theirs & ~before) & ~(before & ~theirs), theirs))
+    messages.rename(lane.db, number, [(uid, new) for uid, _, new in renamed])
+    if rows:
+        rows.sort()
+        modseq = lane.modseq(folder)
+        messages.set_flags(lane.db, number, rows, modseq)
+        flags = [bits.flags(mask) for _, mask, _ in rows]
+        lane.news(lane.listener.flagged, number, [uid for uid, _, _ in rows], flags, modseq, None)
+
+
+def _mask(lane: Lane, number: int, uid: int) -> int:
+    row = lane.db.execute("SELECT flags FROM messages WHERE folder=? AND uid=?", (number, uid)).fetchone()
+    return int(row[0])
+
+
+def _expunged(lane: Lane, folder: LaneFolder, uids: list[int]) -> None:
+    if uids:
+        uids.sort()
+        modseq = lane.modseq(folder)
+        messages.remove(lane.db, folder.row.id, uids)
+        changes.note_expunged(lane.db, folder.row.id, uids, modseq)
+        lane.news(lane.listener.expunged, folder.row.id, uids, modseq, None)
+
+
+def _arrived(lane: Lane, folder: LaneFolder, files: HeldFiles, names: list[str]) -> None:
+    """Give messages that are new here their UIDs: those that another server gave them, or the next ones by age."""
+    if not names:
+        return
+    dated = sorted((facts.mtime, name) for name, facts in zip(names, files.facts(names), strict=True) if facts)
+    row = folder.row
+    known = lane.current_uidlist(folder, files.directory)
+    entries = known.entries if known is not None and known.uidvalidity == row.uidvalidity else {}
+    kept = sorted(
+        (entry.uid, date, name)
+        for date, name in dated
+        if (entry := entries.get(base_of(name))) is not None and entry.uid >= row.uidnext
+    )
+    listed = {name for _, _, name in kept}
+    if kept:
+        row.uidnext = kept[-1][0] + 1
+    others = [(date, name) for date, name in dated if name not in listed]
+    uids = lane.assign(folder, len(others)) if others else range(0)
+    given = kept + [(uid, date, name) for uid, (date, name) in zip(uids, others, strict=True)]
+    letters = lane.letters(folder)
+    rows = []
+    for uid, date, name in given:
+        mask = folder.bits.bits(lane.db, letters.flags(letters_of(name)))
+        rows.append(MessageRow(uid, mask, mask, max(date, 0), name))
+    modseq = lane.modseq(folder)
+    messages.insert(lane.db, row.id, rows, modseq, int(time.time()))
+    flags = [folder.bits.flags(one.flags) for one in rows]
+    lane.news(lane.listener.arrived, row.id, [one.uid for one in rows], flags, modseq, None)
+
+
+def renumber(lane: Lane, folder: LaneFolder, theirs: UidList | None) -> None:
+    """Begin anew: a UIDVALIDITY above all before, all messages as if never seen; sessions must leave.
+
+    Args:
+        lane: the account.
+        folder: the folder.
+        theirs: another server's list whose UIDVALIDITY and UIDs are to be taken over; None to give out our own.
+    """
+    row = folder.row
+    for table in ("messages", "files", "expunged"):
+        lane.db.execute(f"DELETE FROM {table} WHERE folder=?", (row.id,))
+    if theirs is not None and theirs.uidvalidity > row.uidvalidity:
+        row.uidvalidity = theirs.uidvalidity
+        row.reserved = 0
+        row.listed = theirs.uidnext - 1
+    else:
+        row.uidvalidity = new_uidvalidity(lane.db, int(time.time()), row.uidvalidity + 1)
+        row.reserved = row.listed = 0
+        folder.uidlist = None
+    row.uidnext, row.first_recent, row.cur_mtime = 1, 1, 0
+    lane.watched.discard(row.id)
+    lane.save(folder)
+    lane.news(lane.listener.vanished, row.id)
+    lane.tell_tree()
+
+
+def conflicts(lane: Lane, folder: LaneFolder, theirs: UidList) -> bool:
+    """Whether another server's list has a UID for a message other than ours, or another UID for one of ours."""
+    if theirs.uidvalidity != folder.row.uidvalidity:
+        return True
+    ours = {base_of(name): uid for uid, name in messages.names(lane.db, folder.row.id)}
+    uids = {uid: base for base, uid in ours.items()}
+    return any(
+        ours.get(base, entry.uid) != entry.uid or uids.get(entry.uid, base) != base
+        for base, entry in theirs.entries.items()
+    )
+
+
+def entries_of(lane: Lane, folder: LaneFolder, after: int) -> list[tuple[str, UidEntry]]:
+    """Lines for `dovecot-uidlist` of messages above this UID."""
+    rows = messages.names(lane.db, folder.row.id, (after + 1, 0xFFFF_FFFF))
+    return [(base_of(name), UidEntry(uid)) for uid, name in rows]

@@ -1,0 +1,209 @@
+"""Folders of an account: finding, making, removing and renaming them, and what a crash left. Jobs of the lane."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+
+from mailpost.mail.errors import ErrorKind, MailError
+from mailpost.mail.foldertree import above, canonical_name, known_name
+from mailpost.storage.index import changes
+from mailpost.storage.index import folders as rows
+from mailpost.storage.maildir.lane import Lane
+from mailpost.storage.maildir.layout import (
+    FolderDirectory,
+    create_folder,
+    list_folders,
+    moves_of_rename,
+    purge_trash,
+    remove_folder,
+    rename_folders,
+)
+from mailpost.storage.maildir.subscriptions import change_subscriptions, read_subscriptions
+from mailpost.storage.maildir.uidlist import read_uidlist
+from mailpost.storage.maildir.writing import APPENDING, COPYING, undo
+from mailpost.storage.records import SpecialUse
+
+RENAMING = "rename"
+
+_USUAL_NAMES = {
+    "archive": SpecialUse.ARCHIVE,
+    "drafts": SpecialUse.DRAFTS,
+    "junk": SpecialUse.JUNK,
+    "sent": SpecialUse.SENT,
+    "spam": SpecialUse.JUNK,
+    "trash": SpecialUse.TRASH,
+}
+
+
+def sync_tree(lane: Lane) -> None:
+    """Bring the state in line with the directories there are, and tell the listener."""
+    on_disk = {found.directory: found.name for found in list_folders(lane.root_fd, lane.layout)}
+    known = {row.directory: row for row in rows.all_folders(lane.db)}
+    for directory, row in known.items():
+        if directory not in on_disk:
+            _forget(lane, row.id)
+    uses = {row.special_use for row in known.values()}
+    for directory, name in on_disk.items():
+        if directory not in known:
+            use = _USUAL_NAMES.get(name.lower())
+            value = use.value if use is not None and use.value not in uses else None
+            uses.add(value)
+            _register(lane, directory, value)
+    lane.tell_tree()
+
+
+def _register(lane: Lane, directory: str, special_use: str | None) -> rows.FolderRow:
+    """A row for a folder that is on the disk, with the UIDVALIDITY that another server gave it, if any."""
+    now = time.time()
+    row = rows.add_folder(
+        lane.db, directory, uidvalidity=0, modseq=changes.next_modseq(0, now), special_use=special_use
+    )
+    try:
+        known = read_uidlist(lane.files(row.id, directory).directory)
+    except MailError:
+        known = None  # it cannot be opened: whoever does so is told
+    row.uidvalidity = known.uidvalidity if known is not None else rows.new_uidvalidity(lane.db, int(now))
+    row.listed = known.uidnext - 1 if known is not None else 0
+    rows.note_uidvalidity(lane.db, row.uidvalidity)
+    rows.save_folder(lane.db, row)
+    return row
+
+
+def _forget(lane: Lane, number: int) -> None:
+    rows.remove_folder(lane.db, number)
+    lane.watched.discard(number)
+    lane.forget(number)
+    lane.news(lane.listener.vanished, number)
+
+
+def _existing(lane: Lane) -> dict[str, FolderDirectory]:
+    return {found.name: found for found in list_folders(lane.root_fd, lane.layout)}
+
+
+def create(lane: Lane, name: str, special_use: SpecialUse | None) -> None:
+    """Make a folder and those above it."""
+    separator = lane.layout.separator
+    name = canonical_name(name, separator)
+    existing = _existing(lane)
+    if name in existing:
+        raise MailError(ErrorKind.FOLDER_EXISTS, "There is a folder of this name already")
+    directory = lane.layout.directory(name)
+    for higher in above(name, separator):
+        if higher not in existing:
+            _make(lane, lane.layout.directory(higher), None)
+    _make(lane, directory, special_use.value if special_use is not None else None)
+    lane.batches.durable()
+    lane.tell_tree()
+
+
+def _make(lane: Lane, directory: str, special_use: str | None) -> None:
+    create_folder(lane.root_fd, directory)
+    for row in rows.all_folders(lane.db):
+        if row.directory == directory:
+            _forget(lane, row.id)  # one that another program has removed
+    _register(lane, directory, special_use)
+
+
+def delete(lane: Lane, name: str) -> None:
+    """Remove a folder, not those below it."""
+    separator = lane.layout.separator
+    name = known_name(name, separator)
+    existing = _existing(lane)
+    if name not in existing:
+        if any(other.startswith(name + separator) for other in existing):
+            raise MailError(ErrorKind.HAS_CHILDREN, "This name is kept by the folders below it")
+        raise MailError(ErrorKind.NO_SUCH_FOLDER, "There is no such folder")
+    directory = existing[name].directory
+    remove_folder(lane.root_fd, directory)
+    for row in rows.all_folders(lane.db):
+        if row.directory == directory:
+            _forget(lane, row.id)
+    lane.batches.durable()
+    lane.tell_tree()
+
+
+def purge(lane: Lane, most: int = 200) -> bool:
+    """Free the space of folders that were removed: some files a call; False when nothing is left."""
+    return not purge_trash(lane.root_fd, most)
+
+
+def announce_rename(lane: Lane, old: str, new: str) -> tuple[int, list[tuple[str, str]]]:
+    """Check a rename and note it, durable: the intent and the moves of directories."""
+    separator = lane.layout.separator
+    old, new = known_name(old, separator), canonical_name(new, separator)
+    existing = _existing(lane)
+    if old not in existing and not any(name.startswith(old + separator) for name in existing):
+        raise MailError(ErrorKind.NO_SUCH_FOLDER, "There is no such folder")
+    others = [name for name in existing if not _inside(name, old, separator)]
+    if new in existing or any(name.startswith(new + separator) for name in others):
+        raise MailError(ErrorKind.FOLDER_EXISTS, "There is a folder of this name already")
+    if _inside(new, old, separator):
+        raise MailError(ErrorKind.CANNOT, "A folder cannot be moved below itself")
+    directory = existing[old].directory if old in existing else lane.layout.directory(old)
+    directories = [found.directory for found in existing.values()]
+    moves = moves_of_rename(directories, directory, lane.layout.directory(new))
+    for _, wanted in moves:
+        if lane.layout.name(wanted) is None and lane.layout.lenient_name(wanted) is None:
+            raise MailError(ErrorKind.BAD_FOLDER_NAME, "This cannot be the name of a folder")
+    for higher in above(new, separator):
+        if higher not in existing and not _inside(higher, old, separator):
+            _make(lane, lane.layout.directory(higher), None)
+    lane.batches.durable()
+    return changes.begin_intent(lane.db, RENAMING, moves), moves
+
+
+def _inside(name: str, folder: str, separator: str) -> bool:
+    return name == folder or name.startswith(folder + separator)
+
+
+def rename(lane: Lane, intent: int, moves: list[tuple[str, str]]) -> None:
+    """Rename directories and rows. Asked again after a crash, it finishes what was begun."""
+    rename_folders(lane.root_fd, moves)
+    numbers = {row.directory: row.id for row in rows.all_folders(lane.db)}
+    for old, new in moves:
+        if old in numbers:
+            rows.move_folder(lane.db, numbers[old], new)
+            lane.renamed(numbers[old])
+    changes.end_intent(lane.db, intent)
+    lane.batches.durable()
+    lane.tell_tree()
+
+
+def subscribe(lane: Lane, name: str, subscribed: bool) -> None:
+    """Put a name on the list of subscriptions or take it off."""
+    name = known_name(name, lane.layout.separator)
+    after = change_subscriptions(
+        lane.root_fd,
+        lane.layout,
+        added=[name] if subscribed else [],
+        removed=[] if subscribed else [name],
+        existing=_existing(lane).keys(),
+    )
+    lane.news(lane.listener.subscribed, frozenset(after.names))
+
+
+def forget_intent(lane: Lane, intent: int) -> None:
+    """An operation has failed and left nothing."""
+    changes.end_intent(lane.db, intent)
+
+
+def open_account(lane: Lane, defaults: Mapping[str, SpecialUse | None]) -> None:
+    """The first job: finish or undo what was interrupted, find the folders; make those that a new account gets."""
+    for intent in changes.intents(lane.db):
+        if intent.operation == RENAMING:
+            with suppress(MailError):  # another program has taken one of the names meanwhile
+                rename(lane, intent.id, [(old, new) for old, new in intent.detail])
+        elif intent.operation in {APPENDING, COPYING}:
+            undo(lane, intent.detail["folder"], intent.detail["bases"])
+        changes.end_intent(lane.db, intent.id)
+    sync_tree(lane)
+    existing = _existing(lane)
+    for name, use in defaults.items():
+        if name not in existing:
+            create(lane, name, use)
+    if defaults:
+        change_subscriptions(lane.root_fd, lane.layout, added=list(defaults), existing=list(defaults))
+    names = read_subscriptions(lane.root_fd, lane.layout, _existing(lane).keys()).names
+    lane.news(lane.listener.subscribed, frozenset(names))

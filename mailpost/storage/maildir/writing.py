@@ -1,0 +1,247 @@
+"""Appending, copying, flagging and expunging. Jobs of the lane.
+
+What takes several files is announced by an intent in a commit of its own before the first file shows, and the intent
+ends in the commit that gives the files their UIDs; `recover` undoes what a crash left.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+
+from mailpost.mail.errors import ErrorKind, MailError
+from mailpost.mail.flags import FlagChange, Flags
+from mailpost.storage.index import changes, messages
+from mailpost.storage.index.messages import MessageRow, Source, Spans
+from mailpost.storage.maildir.delivery import Spool, TmpFile, copied_base, copy_messages, write_message
+from mailpost.storage.maildir.filename import INFO, base_of
+from mailpost.storage.maildir.lane import HeldFiles, Lane, LaneFolder
+from mailpost.storage.records import Appended, Copied, Stored
+
+APPENDING = "append"
+COPYING = "copy"
+
+
+@dataclass(slots=True)
+class Incoming:
+    """A message that is to be appended; its file once it has one."""
+
+    octets: bytes | Spool
+    flags: Flags
+    internaldate: int
+    file: TmpFile | None = None
+
+    def abort(self) -> None:
+        """Leave no file behind; harmless when it has become a message."""
+        if self.file is not None:
+            self.file.abort()
+
+
+def announce_append(lane: Lane, number: int, incoming: Sequence[Incoming]) -> int:
+    """Write the files of several messages and the intent to append them, durable: the intent."""
+    folder = lane.folder(number)
+    files = lane.own_files(folder)
+    try:
+        for one in incoming:
+            _write(files, one)
+    except BaseException:
+        for one in incoming:
+            one.abort()
+        raise
+    lane.batches.durable()
+    bases = [one.file.base for one in incoming if one.file is not None]
+    return changes.begin_intent(lane.db, APPENDING, {"folder": number, "bases": bases})
+
+
+def append(lane: Lane, number: int, incoming: Sequence[Incoming], intent: int | None, origin: object) -> Appended:
+    """Make messages of these, durable."""
+    folder = lane.folder(number)
+    letters = lane.letters(folder)
+    rows: list[MessageRow] = []
+    uids = lane.assign(folder, len(incoming))
+    for one in incoming:
+        lane.batches.undo(one.abort)
+    with lane.own_change(folder) as files:
+        lane.batches.durable(files.cur, files)
+        for uid, one in zip(uids, incoming, strict=True):
+            file = one.file or _write(files, one)
+            mask = folder.bits.bits(lane.db, one.flags)
+            said = letters.letters(one.flags)
+            name = file.publish(files, said)
+            lane.batches.undo(partial(_unlink, files, [name]))
+            rows.append(MessageRow(uid, mask, folder.bits.known(letters.flags(said)), one.internaldate, name))
+    modseq = lane.modseq(folder)
+    messages.insert(lane.db, number, rows, modseq, int(time.time()))
+    if intent is not None:
+        changes.end_intent(lane.db, intent)
+    lane.save(folder)
+    flags = [folder.bits.flags(row.flags) for row in rows]
+    lane.news(lane.listener.arrived, number, uids, flags, modseq, origin)
+    return Appended(folder.row.uidvalidity, uids)
+
+
+def _write(files: HeldFiles, one: Incoming) -> TmpFile:
+    """The message as a flushed file in tmp."""
+    if isinstance(one.octets, Spool):
+        one.file = one.octets.finish()
+        one.file.date(one.internaldate)
+    else:
+        one.file = write_message(files.tmp, one.octets, one.internaldate)
+    one.file.sync()
+    return one.file
+
+
+def _unlink(files: HeldFiles, names: Iterable[str]) -> None:
+    for name in names:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=files.cur)
+
+
+@dataclass(frozen=True, slots=True)
+class CopyPlan:
+    """What a copy is going to do."""
+
+    source: int
+    target: int
+    spans: Spans
+    bases: dict[int, str]
+    """UID in the source -> base name in the target."""
+    intent: int | None
+
+
+def announce_copy(lane: Lane, source: int, target: int, spans: Spans, move: bool) -> CopyPlan:
+    """Choose names for the copies and note the intent, durable; a single copy is whole by itself."""
+    lane.folder(target)
+    found = messages.sources(lane.db, source, spans)
+    bases = {one.uid: copied_base(one.name) for one in found}
+    intent = None
+    if len(bases) > 1 or (move and bases):
+        intent = changes.begin_intent(lane.db, COPYING, {"folder": target, "bases": list(bases.values())})
+        lane.batches.durable()
+    return CopyPlan(source, target, spans, bases, intent)
+
+
+def copy(lane: Lane, plan: CopyPlan, move: bool, origin: object) -> Copied:
+    """Link the messages into the target, give them UIDs there, and take them out of the source if they move."""
+    source, target = lane.folder(plan.source), lane.folder(plan.target)
+    found = [one for one in messages.sources(lane.db, plan.source, plan.spans) if one.uid in plan.bases]
+    made = _link(lane, source, target, found, plan.bases)
+    if plan.intent is not None:
+        changes.end_intent(lane.db, plan.intent)
+    if not made:
+        return Copied(target.row.uidvalidity)
+    uids = lane.assign(target, len(made))
+    modseq = lane.modseq(target)
+    rows = [row._replace(uid=uid) for (_, row), uid in zip(made, uids, strict=True)]
+    messages.insert(lane.db, plan.target, rows, modseq, int(time.time()))
+    lane.save(target)
+    flags = [target.bits.flags(row.flags) for row in rows]
+    lane.news(lane.listener.arrived, plan.target, uids, flags, modseq, origin)
+    moved = [one for one, _ in made]
+    if move:
+        _take_out(lane, source, [(one.uid, one.name) for one in moved], origin)
+    return Copied(target.row.uidvalidity, [one.uid for one in moved], uids)
+
+
+def _link(
+    lane: Lane, source: LaneFolder, target: LaneFolder, found: Sequence[Source], bases: dict[int, str]
+) -> list[tuple[Source, MessageRow]]:
+    """Copy the files: what was copied, with its row in the target but for the UID."""
+    letters = lane.letters(target)
+    known: dict[int, tuple[int, int, str]] = {}
+    for mask in {one.flags for one in found}:
+        flags = source.bits.flags(mask)
+        said = letters.letters(flags)
+        known[mask] = target.bits.bits(lane.db, flags), target.bits.known(letters.flags(said)), said
+    wanted = [(one.name, bases[one.uid] + INFO + known[one.flags][2]) for one in found]
+    origin = lane.own_files(source)
+    with lane.own_change(target) as files:
+        names = copy_messages(origin, files, wanted)
+        lane.batches.durable(files.cur, files)
+    lane.batches.undo(partial(_unlink, files, [name for name in names if name is not None]))
+    made = []
+    for one, name in zip(found, names, strict=True):
+        if name is not None:
+            mask, file_flags, _ = known[one.flags]
+            made.append((one, MessageRow(0, mask, file_flags, one.internaldate, name)))
+    return made
+
+
+def store(
+    lane: Lane, number: int, spans: Spans, *, change: FlagChange, named: Flags, limit: int | None, origin: object
+) -> Stored:
+    """Change flags in the state; the file names follow."""
+    folder = lane.folder(number)
+    removing = change is FlagChange.REMOVE
+    bits = folder.bits.known(named) if removing else folder.bits.bits(lane.db, named)
+    refused = [] if limit is None else messages.above(lane.db, number, spans, limit)
+    modseq = changes.next_modseq(folder.row.highest_modseq, time.time())
+    changed = messages.change_flags(lane.db, number, spans, change=change, bits=bits, modseq=modseq, limit=limit)
+    if not changed:
+        return Stored((), refused)
+    folder.row.highest_modseq = modseq
+    lane.save(folder)
+    flags_of = {mask: folder.bits.flags(mask) for mask in {mask for _, mask in changed}}
+    uids = [uid for uid, _ in changed]
+    lane.news(lane.listener.flagged, number, uids, [flags_of[mask] for _, mask in changed], modseq, origin)
+    return Stored(uids, refused)
+
+
+def expunge(lane: Lane, number: int, spans: Spans | None, origin: object) -> list[int]:
+    """Remove messages with \\Deleted: from the state first, their files once that is committed."""
+    folder = lane.folder(number)
+    doomed = messages.deleted(lane.db, number, spans)
+    if doomed:
+        _take_out(lane, folder, doomed, origin)
+    return [uid for uid, _ in doomed]
+
+
+def _take_out(lane: Lane, folder: LaneFolder, doomed: Sequence[tuple[int, str]], origin: object) -> None:
+    uids = [uid for uid, _ in doomed]
+    modseq = lane.modseq(folder)
+    messages.remove(lane.db, folder.row.id, uids)
+    changes.note_expunged(lane.db, folder.row.id, uids, modseq)
+    changes.add_dead(lane.db, folder.row.id, [base_of(name) for _, name in doomed])
+    lane.save(folder)
+    lane.news(lane.listener.expunged, folder.row.id, uids, modseq, origin)
+    lane.batches.afterwards(partial(_remove_files, lane, folder, [name for _, name in doomed]))
+
+
+def _remove_files(lane: Lane, folder: LaneFolder, names: list[str]) -> None:
+    """After the commit: what cannot be removed now is removed by `bury`, since the state calls it dead."""
+    with suppress(OSError, MailError), lane.own_change(folder) as files:
+        _unlink(files, names)
+
+
+def bury(lane: Lane, number: int) -> None:
+    """Make sure that the files of expunged messages are gone, and forget them."""
+    folder = lane.folder(number)
+    lane.save(folder)  # its mtime of cur is that after the removal
+    dead = changes.dead(lane.db, number)
+    if not dead:
+        return
+    files = lane.own_files(folder)
+    left = {base_of(name): name for name in os.listdir(files.cur)}
+    remaining = dead & left.keys()
+    if remaining:
+        with lane.own_change(folder):
+            _unlink(files, [left[base] for base in remaining])
+        lane.save(folder)
+    changes.bury(lane.db, number, dead)
+
+
+def undo(lane: Lane, number: int, bases: Sequence[str]) -> None:
+    """Remove the files of an append or copy that was interrupted."""
+    try:
+        files = lane.own_files(lane.folder(number))
+    except MailError as error:
+        if error.kind is not ErrorKind.NO_SUCH_FOLDER:
+            raise
+        return  # the folder went with the files
+    wanted = set(bases)
+    _unlink(files, [name for name in os.listdir(files.cur) if base_of(name) in wanted])
+    lane.batches.durable(files.cur, files)
