@@ -19,8 +19,8 @@ from mailpost.service.tomllines import Key, key_lines
 
 Size = NewType("Size", int)
 """Octets; in a file also text such as "64K" or "50M"."""
-Seconds = NewType("Seconds", float)
-"""Seconds; in a file also text such as "90s", "30m" or "1h"."""
+Seconds = NewType("Seconds", int)
+"""Whole seconds; in a file also text such as "90s", "30m" or "1h"."""
 Pattern = NewType("Pattern", str)
 """A path with {user}, or {local} and {domain}, in it; absolute once it has been read."""
 
@@ -119,9 +119,9 @@ class Limits:
     """Connections of one user from one address."""
     connections_per_address: int = 200
     """Connections from one address."""
-    login_timeout: Seconds = Seconds(60.0)
+    login_timeout: Seconds = Seconds(60)
     """A connection is closed when it has not logged in, and said nothing, for so long."""
-    idle_timeout: Seconds = Seconds(30 * 60.0)
+    idle_timeout: Seconds = Seconds(30 * 60)
     """A connection is closed when it has logged in, and said nothing, for so long; IMAP wants 30 minutes or more."""
 
 
@@ -264,9 +264,7 @@ class _Reader:
         if config.listen.imaps and not config.tls.certificate:
             self._problem(("listen", "imaps"), "needs a tls.certificate")
         if not config.listen.imap and not config.listen.imaps:
-            self._problem(
-                ("listen",), 'listen: nothing to listen on; for example imap = ["tcp:1143:interface=127.0.0.1"]'
-            )
+            self._problem(("listen",), 'nothing to listen on; for example imap = ["tcp:1143:interface=127.0.0.1"]')
         names = [name for name in (getattr(config.folders, each.name) for each in fields(Folders)) if name]
         if len(set(names)) != len(names):
             self._problem(("folders",), "two of them have the same name")
@@ -345,9 +343,9 @@ def _size(value: object) -> Size:
 def _seconds(value: object) -> Seconds:
     found = re.fullmatch(r"(\d{1,9})([smh])", value) if isinstance(value, str) else None
     seconds = int(found[1]) * _TIMES[found[2]] if found else value
-    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 < seconds < 1e9:
+    if not isinstance(seconds, int) or isinstance(seconds, bool) or not 0 < seconds < 10**9:
         raise _BadValueError('must be a number of seconds above 0, or text such as "90s" or "30m"')
-    return Seconds(float(seconds))
+    return Seconds(seconds)
 
 
 _CONVERSIONS: dict[object, Callable[[object], object]] = {

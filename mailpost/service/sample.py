@@ -42,8 +42,8 @@ def _toml(value: object, each: Field[Any]) -> str:
         return f"[{', '.join(json.dumps(item) for item in value)}]"
     if isinstance(value, int) and not isinstance(value, bool) and "Size" in str(each.type):
         return json.dumps(_size_text(Size(value)))
-    if isinstance(value, float):
-        return json.dumps(f"{value // 60:.0f}m" if value % 60 == 0 else f"{value:.0f}s")
+    if isinstance(value, int) and "Seconds" in str(each.type):
+        return json.dumps(f"{value // 60}m" if value % 60 == 0 else f"{value}s")
     return json.dumps(str(value) if isinstance(value, Path) else value)
 
 

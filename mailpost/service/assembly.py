@@ -1,0 +1,177 @@
+"""The wiring: a configuration becomes a service. Nothing else in mailpost knows all its parts.
+
+`build` answers with a Twisted service. It binds its ports when it is started, and stops cleanly: no new connections,
+BYE to those that stand, then everything on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from twisted.cred.checkers import ICredentialsChecker
+from twisted.cred.portal import Portal
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import serverFromString
+
+from mailpost.accounts.account import UserNameError
+from mailpost.accounts.checkers import AnyChecker, DirectoryChecker
+from mailpost.accounts.directory import PasswordFile, parse
+from mailpost.accounts.realm import MailRealm
+from mailpost.accounts.stock import StockAccount
+from mailpost.mail.errors import ErrorKind, MailError
+from mailpost.protocols.imap.connection import IMAPFactory
+from mailpost.protocols.imap.settings import ImapSettings
+from mailpost.service.config import Config, ConfigError
+from mailpost.service.places import place
+from mailpost.service.server import Listener, MailServer
+from mailpost.service.tls import Certificate, CertificateError
+from mailpost.storage.interfaces import IMailStore
+from mailpost.storage.maildir.store import MaildirStore
+from mailpost.storage.offload import Offload
+from mailpost.storage.records import SpecialUse
+from mailpost.wire.imap.structures import summarise
+
+HASHING_THREADS = 2
+
+
+def listeners(config: Config, reactor: Any) -> list[Listener]:
+    """All endpoints of a configuration. Raises ConfigError for descriptions that Twisted does not know."""
+    found = []
+    problems = []
+    for each in fields(config.listen):
+        for description in getattr(config.listen, each.name):
+            try:
+                endpoint = serverFromString(reactor, description)
+            except (ValueError, TypeError, LookupError) as problem:
+                problems.append(f'{config.source.place("listen", each.name)}"{description}": {problem}')
+            else:
+                found.append(Listener(each.name, description, endpoint, each.name.endswith("s")))
+    if problems:
+        raise ConfigError(problems)
+    return found
+
+
+def open_store(config: Config, reactor: Any) -> IMailStore:
+    """The store of a configuration; whoever opens it closes it."""
+    storage = config.storage
+
+    def folder(pattern: str) -> Callable[[str], Path]:
+        def of(user: str) -> Path:
+            try:
+                return place(pattern, user)
+            except UserNameError as problem:
+                raise MailError(ErrorKind.UNAVAILABLE, f"There is no place for this user's mail: {problem}") from None
+
+        return of
+
+    return MaildirStore(
+        reactor,
+        root=folder(storage.maildir),
+        index=folder(storage.index) if storage.index else None,
+        separator=storage.separator,
+        utf8=storage.utf8,
+        folders=[(name, use) for use in SpecialUse if (name := getattr(config.folders, use.name.lower(), ""))],
+        summarise=summarise,
+    )
+
+
+def certificate(config: Config, reactor: Any) -> Certificate | None:
+    """The certificate of a configuration, if it has one. Raises ConfigError."""
+    if config.tls.certificate is None:
+        return None
+    try:
+        return Certificate(config.tls.certificate, config.tls.key or config.tls.certificate, reactor.seconds)
+    except CertificateError as problem:
+        raise ConfigError([f"{config.source.place('tls')}{problem}"]) from None
+
+
+def require_users(config: Config, others: Sequence[ICredentialsChecker]) -> None:
+    """Raise ConfigError when nobody could log in."""
+    place = config.source.place("users", "file")
+    if config.users.file is None and not others:
+        raise ConfigError([f"{place}is missing, and there is no --auth: nobody can log in"])
+    if config.users.file is not None and not config.users.file.is_file():
+        raise ConfigError([f"{place}{config.users.file} is no file; `mailpost user add` makes it"])
+
+
+def checker(config: Config, reactor: Any, hashing: Offload, others: Sequence[ICredentialsChecker]) -> AnyChecker:
+    """Everything that can say who somebody is: the users file first. Raises ConfigError when nobody could log in."""
+    require_users(config, others)
+    if config.users.file is None:
+        return AnyChecker(others)
+
+    def run(function: Callable[[], Any]) -> Deferred[Any]:
+        return hashing.read("login", function)
+
+    directory = PasswordFile(config.users.file, run, reactor.seconds)
+    return AnyChecker([DirectoryChecker(directory, run, reactor.seconds), *others])
+
+
+def imap_settings(config: Config) -> ImapSettings:
+    """What an IMAP listener is told."""
+    limits = config.limits
+    return ImapSettings(
+        hostname=config.server.hostname,
+        line_length=limits.line,
+        literal_before_login=limits.literal_before_login,
+        literal_size=limits.literal,
+        message_size=limits.message,
+        pipelined_octets=limits.pipelined,
+        connections_per_user=limits.connections_per_user,
+        connections_per_address=limits.connections_per_address,
+        login_timeout=limits.login_timeout,
+        idle_timeout=limits.idle_timeout,
+        allow_plaintext_auth=config.tls.allow_plaintext_auth,
+    )
+
+
+def build(config: Config, reactor: Any, checkers: Sequence[ICredentialsChecker] = ()) -> MailServer:
+    """A server for this configuration, not started.
+
+    Args:
+        config: what to serve, to whom, where.
+        reactor: the reactor that it will run on.
+        checkers: further ways to log in, asked after the users file.
+
+    Raises:
+        ConfigError: something that the configuration names cannot be used.
+    """
+    tls = certificate(config, reactor)
+    hashing = Offload(reactor, threads=HASHING_THREADS)
+    known = checker(config, reactor, hashing, checkers)
+    store = open_store(config, reactor)
+    portal = Portal(MailRealm(store, lambda account: StockAccount(account, reactor)), [known])
+    factory = IMAPFactory(portal, imap_settings(config), mechanisms=known, tls=tls, clock=reactor)
+    return MailServer(listeners(config, reactor), factory, store=store, hashing=hashing, certificate=tls)
+
+
+def survey(config: Config, reactor: Any, checkers: Sequence[ICredentialsChecker] = ()) -> list[str]:
+    """What a server of this configuration would do, a line each, without starting anything.
+
+    Raises:
+        ConfigError: with everything that it could not use.
+    """
+    found: list[Listener] = []
+    problems: list[str] = []
+    parts: Sequence[Callable[[], object]] = (
+        lambda: found.extend(listeners(config, reactor)),
+        lambda: certificate(config, reactor),
+        lambda: require_users(config, checkers),
+    )
+    for part in parts:
+        try:
+            part()
+        except ConfigError as problem:
+            problems += problem.problems
+    if problems:
+        raise ConfigError(problems)
+    lines = [f"{listener.name}: {listener.description}" for listener in found]
+    lines.append(f"mail: {config.storage.maildir}")
+    if config.users.file is not None:
+        listing = parse(config.users.file.read_text(errors="replace"))
+        lines.append(f"users: {len(listing.users)} in {config.users.file}")
+        lines += [f"warning: {config.users.file}: {warning}" for warning in listing.warnings]
+    return lines

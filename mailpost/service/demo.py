@@ -1,0 +1,125 @@
+"""`twistd -n mailpost --demo`: an account full of varied mail on loopback, without any configuration."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from mailpost.accounts import passwords
+from mailpost.service.config import Config, Listen, Pattern, Server, Storage, Users
+from mailpost.service.server import MailServer
+from mailpost.storage.interfaces import IMailAccount, IMailStore
+from mailpost.storage.offload import settled
+from mailpost.storage.records import NewMessage
+
+USER = PASSWORD = "demo"
+PORT = 1143
+DEFAULT_FOLDER = "mailpost-demo"
+_WELCOME = """
+mailpost is ready: IMAP on 127.0.0.1 port {port}, user {user}, password {password}, no encryption.
+The mail is in {folder}. To see some of it, paste this into another terminal:
+
+    curl -s --url 'imap://127.0.0.1:{port}/INBOX;MAILINDEX=1' -u {user}:{password}
+
+"""
+
+
+def demo_config(folder: Path | None, port: int = PORT) -> Config:
+    """The configuration of the demonstration.
+
+    Args:
+        folder: where everything is kept, made if it is not there; `mailpost-demo` in the current directory if None.
+        port: where IMAP listens, on loopback.
+    """
+    place = (folder or Path(DEFAULT_FOLDER)).absolute()
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    users = place / "users"
+    if not users.exists():
+        users.touch(mode=0o600)
+        users.write_text(f"{USER}:{passwords.hashed(PASSWORD.encode(), 'PLAIN')}::::::\n")
+    return Config(
+        storage=Storage(maildir=Pattern(f"{place}/mail/{{user}}")),
+        listen=Listen(imap=(f"tcp:{port}:interface=127.0.0.1",)),
+        server=Server(hostname="localhost"),
+        users=Users(file=users),
+    )
+
+
+async def fill(store: IMailStore) -> int:
+    """Put the mail into a new account; one that has any is left as it is. Answers with the number of messages made."""
+    account: IMailAccount = await settled(store.account(USER))
+    try:
+        if (await settled(account.status("INBOX"))).uidnext > 1:
+            return 0
+        from mailpost.service.democontent import messages  # noqa: PLC0415 (needed once)
+
+        folders: dict[str, list[NewMessage]] = {}
+        for each in messages(int(time.time())):
+            folders.setdefault(each.folder, []).append(NewMessage(each.octets, each.flags, each.date))
+        known = {folder.name for folder in account.folders() if folder.selectable}
+        for name in sorted(folders, key=lambda name: name == "INBOX"):  # INBOX last: it tells that all is there
+            if name not in known:
+                await settled(account.create(name))
+                await settled(account.subscribe(name, True))
+            await settled(account.append(name, folders[name]))
+        return sum(map(len, folders.values()))
+    finally:
+        account.release()
+
+
+class DemoServer(Service):
+    """A server that fills its account before it takes the first connection, and then says where to connect."""
+
+    _log = Logger()
+
+    def __init__(self, server: MailServer, reactor: Any, folder: Path, port: int = PORT) -> None:
+        self._server = server
+        self._reactor = reactor
+        self._folder = folder
+        self._port = port
+        self._filling: Deferred[None] | None = None
+
+    def privilegedStartService(self) -> None:
+        """Bind the port."""
+        super().privilegedStartService()  # type: ignore[no-untyped-call]
+        self._server.privilegedStartService()
+        self._server.pause()
+
+    def startService(self) -> None:
+        """Fill the account, then serve."""
+        super().startService()  # type: ignore[no-untyped-call]
+        self._server.startService()
+        self._filling = Deferred.fromCoroutine(self._fill())
+
+    def stopService(self) -> Deferred[None]:
+        """Stop when nothing is being written."""
+        super().stopService()  # type: ignore[no-untyped-call]
+        return Deferred.fromCoroutine(self._stop())
+
+    def reload(self) -> None:
+        """As the server does it."""
+        self._server.reload()
+
+    async def _fill(self) -> None:
+        try:
+            await fill(self._server.store)
+        except Exception:
+            self._log.failure("the demonstration account could not be made")
+            self._reactor.stop()
+            return
+        self._server.resume()
+        text = _WELCOME.format(port=self._port, user=USER, password=PASSWORD, folder=self._folder)
+        if sys.__stdout__ is not None:
+            sys.__stdout__.write(text)
+            sys.__stdout__.flush()
+
+    async def _stop(self) -> None:
+        if self._filling is not None:
+            await self._filling
+        await self._server.stopService()

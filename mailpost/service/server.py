@@ -1,0 +1,129 @@
+"""The running server as a Twisted service: ports, sessions, store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IProtocolFactory, IStreamServerEndpoint
+from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
+
+from mailpost.protocols.imap.connection import IMAPFactory
+from mailpost.service.tls import Certificate
+from mailpost.storage.interfaces import IMailStore
+from mailpost.storage.offload import Offload, settled
+
+
+class CannotStartError(Exception):
+    """The server cannot start, for a reason that the person who starts it can do something about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One endpoint of the configuration."""
+
+    name: str
+    """The key under [listen]."""
+    description: str
+    endpoint: IStreamServerEndpoint
+    tls: bool
+
+
+class MailServer(Service):
+    """The running server: its ports, and everything that is closed when it stops."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        listeners: Sequence[Listener],
+        factory: IMAPFactory,
+        *,
+        store: IMailStore,
+        hashing: Offload,
+        certificate: Certificate | None,
+    ) -> None:
+        self.store = store
+        self.ports: list[Any] = []
+        self._listeners = listeners
+        self._factory = factory
+        self._hashing = hashing
+        self._certificate = certificate
+
+    def privilegedStartService(self) -> None:
+        """Bind all ports, or none.
+
+        Raises:
+            CannotStartError: one is taken, or not allowed.
+        """
+        super().privilegedStartService()  # type: ignore[no-untyped-call]
+        if not self.ports:
+            for listener in self._listeners:
+                self._listen(listener)
+
+    def startService(self) -> None:
+        """Begin to serve."""
+        self.privilegedStartService()
+        super().startService()  # type: ignore[no-untyped-call]
+        for listener in self._listeners:
+            self._log.info("{name} on {description}", name=listener.name, description=listener.description)
+
+    def stopService(self) -> Deferred[None]:
+        """Stop: fires when all connections are closed and all is on disk."""
+        super().stopService()  # type: ignore[no-untyped-call]
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        ports, self.ports = self.ports, []
+        for port in ports:
+            await settled(port.stopListening())
+        await self._factory.close()
+        await settled(self.store.close())
+        await self._hashing.close()
+
+    def reload(self) -> None:
+        """Read again what may have changed: the certificate. The users file is looked at with every login."""
+        self._log.info("reading again: certificate and users; listeners and limits change with a restart")
+        if self._certificate is not None:
+            self._certificate.reload()
+
+    def pause(self) -> None:
+        """Let new connections wait in the queue of the system."""
+        for port in self.ports:
+            port.stopReading()
+
+    def resume(self) -> None:
+        """Take the connections that wait."""
+        for port in self.ports:
+            port.startReading()
+
+    def _listen(self, listener: Listener) -> None:
+        factory: IProtocolFactory = self._factory
+        if listener.tls and self._certificate is not None:
+            factory = TLSMemoryBIOFactory(self._certificate, False, factory)
+        outcome: list[Any] = []
+        listener.endpoint.listen(factory).addBoth(outcome.append)
+        if not outcome or isinstance(outcome[0], Failure):
+            self._give_back()
+            raise CannotStartError(f"cannot listen on {listener.description}: {_reason(outcome)}")
+        self.ports.append(outcome[0])
+
+    def _give_back(self) -> None:
+        for port in self.ports:
+            port.stopListening()
+        self.ports = []
+
+
+def _reason(outcome: Sequence[object]) -> str:
+    """Why an endpoint does not listen, in the words of the system where it has some."""
+    problem = outcome[0].value if outcome and isinstance(outcome[0], Failure) else None
+    if isinstance(problem, CannotListenError):
+        cause = problem.socketError
+        return cause.strerror or str(cause) if isinstance(cause, OSError) else str(cause)
+    return str(problem) if problem is not None else "it does not answer at once"

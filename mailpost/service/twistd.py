@@ -1,0 +1,121 @@
+"""`twistd mailpost`: the options, and the service made from them.
+
+Nothing is bound and no thread is made before the service starts: twistd forks in between.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from twisted.application.service import IService, MultiService
+from twisted.cred.credentials import IUsernamePassword
+from twisted.cred.strcred import AuthOptionMixin
+from twisted.python import usage
+
+from mailpost.service.config import ConfigError, load
+from mailpost.service.demo import DEFAULT_FOLDER, DemoServer, demo_config
+from mailpost.service.server import CannotStartError, MailServer
+
+
+class Options(usage.Options, AuthOptionMixin):
+    """What can stand behind `twistd mailpost`."""
+
+    synopsis = "[--config FILE [--check] | --demo [--data DIR]] [--auth TYPE[:ARGUMENTS]]..."
+    longdesc = "Serves mail in Maildirs over IMAP. `twistd -n mailpost --demo` shows it without any configuration."
+    optFlags = [
+        ["check", None, "Say what is wrong with the configuration, or what would be listened on, and exit."],
+        ["demo", None, "Serve a demonstration account on loopback; user demo, password demo."],
+        ["sample", None, "Print a configuration file with a word on every key, and exit."],
+    ]
+    optParameters = [
+        ["config", "c", None, "The configuration file.", Path],
+        ["data", None, None, "Where --demo keeps its mail; mailpost-demo in the current directory if not given.", Path],
+    ]
+    compData = usage.Completions(optActions={"config": usage.CompleteFiles("*.toml"), "data": usage.CompleteDirs()})
+    supportedInterfaces = (IUsernamePassword,)
+
+    def postOptions(self) -> None:
+        """Read the configuration; `--check` and `--sample` end here."""
+        if self["sample"]:
+            from mailpost.service.sample import sample
+
+            sys.stdout.write(sample())
+            raise SystemExit(0)
+        if self["demo"] == bool(self["config"]):
+            raise usage.UsageError("give --config FILE, or --demo")
+        if self["data"] and not self["demo"]:
+            raise usage.UsageError("--data goes with --demo")
+        if self["check"] and self["demo"]:
+            raise usage.UsageError("--check goes with --config")
+        if self["config"]:
+            try:
+                self.configuration = load(self["config"])
+                if self["check"]:
+                    self._check()
+            except ConfigError as problem:
+                refuse(problem)
+
+    def _check(self) -> NoReturn:
+        from twisted.internet import reactor
+
+        from mailpost.service.assembly import survey
+
+        sys.stdout.write("".join(f"{line}\n" for line in survey(self.configuration, reactor, self.checkers)))
+        raise SystemExit(0)
+
+    @property
+    def checkers(self) -> Sequence[Any]:
+        """What --auth has named."""
+        return tuple(self.get("credCheckers", ()))
+
+
+def refuse(problem: Exception) -> NoReturn:
+    """Say on the terminal why there will be no server, and end with exit code 1."""
+    print(problem, file=sys.__stderr__)
+    raise SystemExit(1)
+
+
+def makeService(options: Options) -> IService:
+    """The server that these options ask for."""
+    from twisted.internet import reactor
+
+    from mailpost.service.assembly import build
+
+    try:
+        if not options["demo"]:
+            return Started(build(options.configuration, reactor, options.checkers), reactor, options)
+        folder = (options["data"] or Path(DEFAULT_FOLDER)).absolute()
+        server = build(demo_config(folder), reactor, options.checkers)
+        return Started(DemoServer(server, reactor, folder), reactor, options)
+    except (ConfigError, OSError) as problem:
+        refuse(problem)
+
+
+class Started(MultiService):
+    """The server as twistd starts it: a refusal is one line, and SIGHUP reads files again."""
+
+    def __init__(self, server: MailServer | DemoServer, reactor: Any, options: Options) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._server = server
+        self._reactor = reactor
+        self._parent: Mapping[str, Any] = options.parent or {}
+        server.setServiceParent(self)  # type: ignore[no-untyped-call]
+
+    def privilegedStartService(self) -> None:
+        """Bind the ports, or end the process with a line that says why not."""
+        signal.signal(signal.SIGHUP, self._hang_up)
+        try:
+            super().privilegedStartService()  # type: ignore[no-untyped-call]
+        except CannotStartError as problem:
+            if not self._parent.get("nodaemon", True):
+                raise  # the terminal is far away; twistd carries the text there
+            if self._parent.get("pidfile"):
+                Path(self._parent["pidfile"]).unlink(missing_ok=True)  # twistd leaves it behind at an exit
+            refuse(problem)
+
+    def _hang_up(self, number: int, frame: object) -> None:
+        self._reactor.callFromThread(self._server.reload)
