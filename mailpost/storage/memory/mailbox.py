@@ -1,0 +1,242 @@
+"""One folder of the memory store, and the messages in it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from zope.interface import implementer
+
+from mailpost.mail.errors import ErrorKind, MailError
+from mailpost.mail.flags import DELETED, RECENT, SEEN, FlagChange, Flags, apply_change, intern_flags
+from mailpost.mail.headers import end_of, select
+from mailpost.mail.searching import header_texts, matches
+from mailpost.mail.searchkeys import SearchKey
+from mailpost.mail.summary import Summariser, Summary
+from mailpost.storage.interfaces import IMailpostMailbox
+from mailpost.storage.live import LiveMailbox
+from mailpost.storage.records import Attribute, Copied, Fetched, Folder, HeaderFields, Status, Stored
+
+_BATCH_OCTETS = 256 * 1024
+_BATCH_ROWS = 500
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message; its flags are in the live mailbox once it is in a folder."""
+
+    octets: bytes
+    flags: Flags
+    internaldate: int
+
+    @property
+    def header(self) -> bytes:
+        """The header with the empty line behind it."""
+        return self.octets[: end_of(self.octets)]
+
+
+def no_such(name: str) -> MailError:
+    """The error for a folder that is not there."""
+    return MailError(ErrorKind.NO_SUCH_FOLDER, f"There is no folder {name}")
+
+
+@implementer(IMailpostMailbox)
+class MemoryMailbox:
+    """One folder, open or not: the same object for all who open it."""
+
+    read_only = False
+    keywords_allowed = True
+
+    def __init__(
+        self, folder: Folder, uidvalidity: int, summariser: Summariser, target: Callable[[str], MemoryMailbox]
+    ) -> None:
+        """An empty folder.
+
+        Args:
+            folder: as LIST shows it.
+            uidvalidity: its UIDVALIDITY.
+            summariser: see `mail.summary`.
+            target: finds the folder to copy to by its name, or raises NO_SUCH_FOLDER.
+        """
+        self.folder = folder
+        self.live = LiveMailbox(
+            uidvalidity=uidvalidity,
+            uidnext=1,
+            highest_modseq=1,
+            mailbox_id=folder.mailbox_id,
+            uids=[],
+            flags=[],
+            modseqs=[],
+            first_recent=1,
+        )
+        self._summariser = summariser
+        self._target = target
+        self._messages: dict[int, Message] = {}
+        self._summaries: dict[int, Summary] = {}
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.folder.name
+
+    def refresh(self) -> None:
+        """Nobody else can change anything."""
+
+    def release(self) -> None:
+        """The folder stays."""
+
+    def vanish(self) -> None:
+        """The folder has been deleted."""
+        self._messages.clear()
+        self.live.vanish()
+
+    def status(self) -> Status:
+        """Counts."""
+        live = self.live
+        return Status(
+            messages=len(live.uids),
+            recent=sum(uid >= live.first_recent for uid in live.uids),
+            unseen=sum(SEEN not in flags for flags in live.flags),
+            deleted=sum(DELETED in flags for flags in live.flags),
+            size=sum(len(message.octets) for message in self._messages.values()),
+            uidnext=live.uidnext,
+            uidvalidity=live.uidvalidity,
+            highest_modseq=live.highest_modseq,
+            mailbox_id=live.mailbox_id,
+        )
+
+    def add(self, messages: Sequence[Message], origin: object | None) -> list[int]:
+        """Let messages in: their UIDs."""
+        uids = list(range(self.live.uidnext, self.live.uidnext + len(messages)))
+        self._messages.update(zip(uids, messages, strict=True))
+        self.live.arrived(uids, [message.flags for message in messages], self._next_modseq(), origin)
+        return uids
+
+    async def fetch(self, uids: Sequence[int], attributes: Sequence[Fetched]) -> AsyncIterator[list[tuple[Any, ...]]]:
+        """Rows in batches."""
+        batch: list[tuple[Any, ...]] = []
+        octets = 0
+        for uid in uids:
+            if uid in self._messages:
+                batch.append((uid, *(self._value(uid, attribute) for attribute in attributes)))
+                octets += len(self._messages[uid].octets) if Attribute.OCTETS in attributes else 0
+            if octets >= _BATCH_OCTETS or len(batch) >= _BATCH_ROWS:
+                yield batch
+                batch, octets = [], 0
+        if batch:
+            yield batch
+
+    def search(self, key: SearchKey) -> list[int]:
+        """The UIDs that match."""
+        columns = zip(list(self.live.uids), list(self.live.flags), list(self.live.modseqs), strict=True)
+        return [
+            uid for uid, flags, modseq in columns if matches(key, _Facts(uid, flags, modseq, self, self._messages[uid]))
+        ]
+
+    def store(
+        self,
+        uids: Sequence[int],
+        change: FlagChange,
+        flags: Flags,
+        unchanged_since: int | None = None,
+        origin: object | None = None,
+    ) -> Stored:
+        """Change flags."""
+        self._check()
+        named = intern_flags(flags - {RECENT})
+        changed: dict[int, Flags] = {}
+        refused: list[int] = []
+        for at in self.live.positions(uids):
+            uid, old = self.live.uids[at], self.live.flags[at]
+            if unchanged_since is not None and self.live.modseqs[at] > unchanged_since:
+                refused.append(uid)
+            elif (new := apply_change(old, change, named)) != old:
+                changed[uid] = new
+        self.live.flagged(list(changed), list(changed.values()), self._next_modseq(), origin)
+        return Stored(list(changed), refused)
+
+    def expunge(self, uids: Sequence[int] | None = None, origin: object | None = None) -> list[int]:
+        """Remove what is deleted."""
+        self._check()
+        named = range(len(self.live.uids)) if uids is None else self.live.positions(uids)
+        gone = [self.live.uids[at] for at in named if DELETED in self.live.flags[at]]
+        self._remove(gone, origin)
+        return gone
+
+    def copy(self, uids: Sequence[int], target: str, move: bool = False, origin: object | None = None) -> Copied:
+        """Copy or move to another folder, or to this one."""
+        self._check()
+        box = self._target(target)
+        places = self.live.positions(uids)
+        sources = [self.live.uids[at] for at in places]
+        copies = [replace(self._messages[self.live.uids[at]], flags=self.live.flags[at]) for at in places]
+        targets = box.add(copies, origin)
+        if move:
+            self._remove(sources, origin)
+        return Copied(box.live.uidvalidity, sources, targets)
+
+    def _remove(self, uids: Sequence[int], origin: object | None) -> None:
+        for uid in uids:
+            del self._messages[uid]
+            self._summaries.pop(uid, None)
+        self.live.expunged(uids, self._next_modseq(), origin)
+
+    def _check(self) -> None:
+        if self.live.gone:
+            raise no_such(self.name)
+
+    def _next_modseq(self) -> int:
+        return self.live.highest_modseq + 1
+
+    def summary(self, uid: int) -> Summary:
+        """The summary of a message that is here, made when first asked for."""
+        found = self._summaries.get(uid)
+        if found is None:
+            found = self._summaries[uid] = self._summariser(self._messages[uid].octets)
+        return found
+
+    def _value(self, uid: int, attribute: Fetched) -> int | bytes:
+        message = self._messages[uid]
+        match attribute:
+            case HeaderFields(names):
+                return select(message.header, frozenset(names))
+            case Attribute.OCTETS:
+                return message.octets
+            case Attribute.SIZE:
+                return len(message.octets)
+            case Attribute.INTERNALDATE:
+                return message.internaldate
+            case Attribute.ENVELOPE:
+                return self.summary(uid).envelope
+            case Attribute.BODYSTRUCTURE:
+                return self.summary(uid).bodystructure
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """A message, as a search sees it."""
+
+    uid: int
+    flags: Flags
+    modseq: int
+    _box: MemoryMailbox
+    _message: Message
+
+    @property
+    def size(self) -> int:
+        return len(self._message.octets)
+
+    @property
+    def internaldate(self) -> int:
+        return self._message.internaldate
+
+    @property
+    def sent_day(self) -> int | None:
+        return self._box.summary(self.uid).sent_day
+
+    def header_texts(self, name: str) -> list[str]:
+        return header_texts(self._message.header, name)
+
+    def octets(self) -> bytes:
+        return self._message.octets

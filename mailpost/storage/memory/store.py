@@ -1,0 +1,208 @@
+"""A complete mail store in memory, for tests and embedding. Everything is answered at once, nothing is kept.
+
+RFC: 3501, 4315 (UIDPLUS), 6154 (SPECIAL-USE), 6851 (MOVE), 7162 (CONDSTORE), 8474 (OBJECTID)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from uuid import uuid4
+
+from zope.interface import implementer
+
+from mailpost.mail.errors import ErrorKind, MailError
+from mailpost.mail.flags import RECENT, intern_flags
+from mailpost.mail.foldertree import INBOX, above, below, canonical_name, known_name, moved, tree
+from mailpost.mail.lineends import normalised
+from mailpost.mail.summary import Summariser
+from mailpost.storage.interfaces import IMailAccount, IMailStore, ISpool
+from mailpost.storage.memory.mailbox import MemoryMailbox, Message, no_such
+from mailpost.storage.records import DEFAULT_FOLDERS, Appended, Folder, NewMessage, SpecialUse, Status
+
+
+@implementer(IMailStore)
+class MemoryStore:
+    """Accounts in memory; each comes into being when it is first asked for and lives as long as the store.
+
+    Args:
+        summariser: what ENVELOPE and BODYSTRUCTURE come from (`wire.imap.structures.summarise`).
+        default_folders: what a new account gets beside INBOX, subscribed.
+        clock: seconds since the epoch.
+        separator: one character between the levels of a folder's name.
+    """
+
+    def __init__(
+        self,
+        summariser: Summariser,
+        default_folders: Mapping[str, SpecialUse] = DEFAULT_FOLDERS,
+        clock: Callable[[], float] = time.time,
+        separator: str = "/",
+    ) -> None:
+        self.summariser = summariser
+        self.clock = clock
+        self.separator = separator
+        self._default_folders = default_folders
+        self._accounts: dict[str, MemoryAccount] = {}
+
+    def account(self, user: str) -> MemoryAccount:
+        """The account of this user."""
+        found = self._accounts.get(user)
+        if found is None:
+            found = self._accounts[user] = MemoryAccount(user, self)
+            for name, special_use in self._default_folders.items():
+                found.create(name, special_use)
+                found.subscribe(name, True)
+        return found
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._accounts.clear()
+
+
+@implementer(IMailAccount)
+class MemoryAccount:
+    """The folders of one user."""
+
+    def __init__(self, user: str, store: MemoryStore) -> None:
+        self.user = user
+        self.separator = store.separator
+        self._summariser = store.summariser
+        self._clock = store.clock
+        self._mailboxes: dict[str, MemoryMailbox] = {}
+        self._uidvalidity = 0
+        self.create(INBOX)
+        self._subscriptions = frozenset([INBOX])
+
+    def folders(self) -> list[Folder]:
+        """All folders."""
+        boxes = self._mailboxes
+        return [boxes[n].folder if n in boxes else Folder(n, False) for n in tree(boxes, self.separator)]
+
+    def subscriptions(self) -> frozenset[str]:
+        """The subscribed names."""
+        return self._subscriptions
+
+    def subscribe(self, name: str, subscribed: bool) -> None:
+        """Put a name that exists on the list, or take any name off it."""
+        name = known_name(name, self.separator)
+        if not subscribed:
+            self._subscriptions -= {name}
+        elif name in tree(self._mailboxes, self.separator):
+            self._subscriptions |= {name}
+        else:
+            raise no_such(name)
+
+    def create(self, name: str, special_use: SpecialUse | None = None) -> Folder:
+        """Make a folder and those above it."""
+        name = canonical_name(name, self.separator)
+        if name in self._mailboxes:
+            raise MailError(ErrorKind.FOLDER_EXISTS, f"There is a folder {name} already")
+        self._make_above(name)
+        box = self._mailboxes[name] = MemoryMailbox(
+            Folder(name, True, special_use, f"M{uuid4().hex}"), self._next_uidvalidity(), self._summariser, self._target
+        )
+        return box.folder
+
+    def delete(self, name: str) -> None:
+        """Delete a folder and its messages."""
+        name = known_name(name, self.separator)
+        if name == INBOX:
+            raise MailError(ErrorKind.CANNOT, "INBOX cannot be deleted")
+        if name not in self._mailboxes:
+            if below(name, self._mailboxes, self.separator):
+                raise MailError(ErrorKind.HAS_CHILDREN, f"There are folders below {name}")
+            raise no_such(name)
+        self._mailboxes.pop(name).vanish()
+
+    def rename(self, old: str, new: str) -> None:
+        """Rename a folder and those below it; INBOX gives its messages to the new folder."""
+        old, new = known_name(old, self.separator), canonical_name(new, self.separator)
+        names = tree(self._mailboxes, self.separator)
+        if old not in names:
+            raise no_such(old)
+        if new in names:
+            raise MailError(ErrorKind.FOLDER_EXISTS, f"There is a folder {new} already")
+        if old == INBOX:
+            self.create(new)
+            box = self._mailboxes[INBOX]
+            box.copy(list(box.live.uids), new, move=True)
+            return
+        if new.startswith(old + self.separator):
+            raise MailError(ErrorKind.CANNOT, "A folder cannot be moved below itself")
+        self._make_above(new)
+        for before, after in moved(old, new, self._mailboxes, self.separator).items():
+            box = self._mailboxes[after] = self._mailboxes.pop(before)
+            box.folder = replace(box.folder, name=after)
+
+    def open(self, name: str) -> MemoryMailbox:
+        """The mailbox of this folder."""
+        name = known_name(name, self.separator)
+        if name not in self._mailboxes:
+            if below(name, self._mailboxes, self.separator):
+                raise MailError(ErrorKind.NOT_SELECTABLE, f"{name} only has folders below it")
+            raise no_such(name)
+        return self._mailboxes[name]
+
+    def status(self, name: str) -> Status:
+        """Counts of this folder."""
+        return self.open(name).status()
+
+    def spool(self, expected: int) -> MemorySpool:
+        """Begin to receive a message."""
+        return MemorySpool()
+
+    def append(self, name: str, messages: Sequence[NewMessage], origin: object | None = None) -> Appended:
+        """Add messages."""
+        now = int(self._clock())
+        new = [_message(message, now) for message in messages]
+        box = self._target(name)
+        return Appended(box.live.uidvalidity, box.add(new, origin))
+
+    def release(self) -> None:
+        """The account stays."""
+
+    def _target(self, name: str) -> MemoryMailbox:
+        box = self._mailboxes.get(known_name(name, self.separator))
+        if box is None:
+            raise no_such(name)
+        return box
+
+    def _make_above(self, name: str) -> None:
+        for upper in above(name, self.separator):
+            if upper not in self._mailboxes:
+                self.create(upper)
+
+    def _next_uidvalidity(self) -> int:
+        self._uidvalidity = max(self._uidvalidity + 1, int(self._clock()))
+        return self._uidvalidity
+
+
+@implementer(ISpool)
+class MemorySpool:
+    """A message on its way in."""
+
+    def __init__(self) -> None:
+        self.octets = bytearray()
+
+    @property
+    def size(self) -> int:
+        """Octets so far."""
+        return len(self.octets)
+
+    def write(self, data: bytes) -> None:
+        """Take the next octets."""
+        self.octets += data
+
+    def abort(self) -> None:
+        """Throw it away."""
+        self.octets = bytearray()
+
+
+def _message(new: NewMessage, now: int) -> Message:
+    octets = bytes(new.octets.octets) if isinstance(new.octets, MemorySpool) else new.octets
+    if not isinstance(octets, bytes):
+        raise TypeError(f"a memory store takes bytes and its own spools, not {octets!r}")
+    date = now if new.internaldate is None else new.internaldate
+    return Message(normalised(octets), intern_flags(new.flags - {RECENT}), date)
