@@ -43,6 +43,10 @@ _UNREGISTERED = {
     "utf-8-mac": "utf-8",
 }
 _NOT_CHARSETS = frozenset(("unicode_escape", "raw_unicode_escape", "idna", "punycode", "undefined", "mbcs", "oem"))
+_EBCDIC = frozenset(("cp037", "cp273", "cp424", "cp500", "cp875", "cp1026", "cp1140"))
+"""No mail ever came in them, and without them every charset either holds ASCII or shifts."""
+_SHIFTING = ("utf-7", "utf-16", "utf-32", "iso2022", "hz")
+"""Beginnings of the codecs whose ASCII octets may mean other characters."""
 
 
 @lru_cache(512)
@@ -56,7 +60,7 @@ def _codec(charset: str) -> str | None:
         found = codecs.lookup(name)
     except (LookupError, ValueError):
         return None
-    if not getattr(found, "_is_text_encoding", True) or found.name in _NOT_CHARSETS or found.name == "ascii":
+    if not getattr(found, "_is_text_encoding", True) or found.name in _NOT_CHARSETS | _EBCDIC | {"ascii"}:
         return None
     return _SUPERSETS.get(found.name, found.name)
 
@@ -69,6 +73,8 @@ def known_charset(charset: str) -> bool:
 def decode_charset(octets: bytes, charset: str = "us-ascii") -> str:
     """The text of octets in a charset; what cannot be read becomes U+FFFD."""
     codec = _codec(charset)
+    if octets.isascii() and (codec is None or not codec.startswith(_SHIFTING)):
+        return octets.decode("ascii")
     if codec is None or codec == "utf-8":
         return _guessed(octets)
     try:
@@ -139,7 +145,7 @@ def decode_header(value: bytes) -> str:
     RFC: 2047 §2, §6.2
     """
     if b"=?" not in value:
-        return value.decode("ascii") if value.isascii() else _guessed(value)
+        return _guessed(value)
     text: list[str] = []
     for charset, pieces in groupby(_header_pieces(value), lambda piece: piece[0]):
         octets = b"".join(piece for _, piece in pieces)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 # One line with its continuation lines: a name without colon, the colon if there is one, the value. Possessive,
 # so that a header of a million lines costs no memory for ways back.
 _FIELD = re.compile(rb"([^\n:]*+)(:?)([^\n]*+(?:\n[ \t][^\n]*+)*+)\n?+")
-_FOLD = re.compile(rb"\r?\n")
+_FOLD = re.compile(rb"\r?\n[ \t]?+")
 
 
 def end_of(octets: bytes, start: int = 0) -> int:
@@ -53,12 +53,12 @@ def values(octets: bytes, start: int = 0, end: int | None = None) -> list[tuple[
 
 
 def unfolded(value: bytes) -> bytes:
-    """A raw value on one line: line ends removed, the space of continuations kept, none at either end.
+    """A raw value on one line: each fold becomes a space (a tab of it too), and there is none at either end.
 
     NUL octets are dropped: no string of IMAP can hold one. RFC: 5322 §2.2.3, 3501 §9 (CHAR8)
     """
     if b"\n" in value:
-        value = _FOLD.sub(b"", value)
+        value = _FOLD.sub(b" ", value)
     if b"\0" in value:
         value = value.replace(b"\0", b"")
     return value.strip(b" \t\r")
