@@ -100,6 +100,8 @@ class FlagLetters:
             if keyword:
                 self._flag[chr(97 + number)] = keyword
                 self._keyword_letter.setdefault(keyword.lower(), chr(97 + number))
+                if keyword.lower() == FORWARDED.lower():
+                    self._flag["P"] = keyword
         self._flags_of: dict[str, Flags] = {"": NO_FLAGS}
         self._letters_of: dict[tuple[Flags, str], str] = {}
 

@@ -209,14 +209,15 @@ class FolderFiles:
     def accept(self, names: Sequence[str]) -> list[str | None]:
         """Move files from new to cur (with ":2," behind a bare name): their names there, None for one that is gone."""
         moved: list[str | None] = []
-        for name in names:
-            target = name if ":" in name else name + INFO
-            try:
-                os.rename(name, target, src_dir_fd=self.new, dst_dir_fd=self.cur)
-            except FileNotFoundError:
-                moved.append(None)
-            else:
-                moved.append(target)
+        with mail_errors():
+            for name in names:
+                target = name if ":" in name else name + INFO
+                try:
+                    os.rename(name, target, src_dir_fd=self.new, dst_dir_fd=self.cur)
+                except FileNotFoundError:
+                    moved.append(None)
+                else:
+                    moved.append(target)
         return moved
 
     def part_twins(self, repeated: Iterable[str]) -> list[str]:
@@ -229,7 +230,7 @@ class FolderFiles:
         """
         fresh: list[str] = []
         for path in repeated:
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError), mail_errors():
                 name = self._part_twin(path)
                 if name is not None:
                     fresh.append(name)

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from mailpost.mail.errors import MailError
 from mailpost.mail.foldertree import INBOX
 from mailpost.storage.maildir.dotlock import locked
 from mailpost.storage.maildir.files import mail_errors, read_file, replace_file
@@ -101,12 +100,7 @@ def _line_of(name: str, layout: Layout) -> str:
 
 
 def _name_of(line: str, layout: Layout) -> str | None:
-    if line.upper() == INBOX:
-        return INBOX
-    try:
-        return layout.name("." + line)
-    except MailError:
-        return None
+    return INBOX if line.upper() == INBOX else layout.name("." + line)
 
 
 def _without_prefix(name: str, separator: str, existing: Collection[str]) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from mailpost.mail.errors import ErrorKind, MailError
+from mailpost.storage.maildir import dotlock
 from mailpost.storage.maildir.dotlock import locked
 
 
@@ -85,3 +87,35 @@ def test_threads_take_turns(root_fd: int) -> None:
         thread.join()
     assert len(most) == 30
     assert max(most) == 1
+
+
+def test_a_full_disk_leaves_no_lock(root: Path, root_fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(fd: int, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(dotlock, "write_all", full)
+    with pytest.raises(OSError, match="full"), locked("x", root_fd):
+        raise AssertionError("it was not locked")
+    assert not (root / "x.lock").exists()
+
+
+def test_a_process_of_another_user_counts_as_running(root: Path, root_fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(pid: int, signal: int) -> None:
+        raise PermissionError
+
+    (root / "x.lock").write_text(f"12345:{socket.gethostname()}")
+    monkeypatch.setattr(os, "kill", forbidden)
+    with pytest.raises(MailError), locked("x", root_fd, wait_seconds=0):
+        raise AssertionError("it was held")
+    assert (root / "x.lock").exists()
+
+
+def test_a_lock_released_meanwhile_is_taken_at_once(root: Path, root_fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "x.lock").write_text("1:elsewhere")
+
+    def vanish(name: str, dir_fd: int) -> None:
+        (root / name).unlink()
+
+    monkeypatch.setattr(dotlock, "read_file", vanish)
+    with locked("x", root_fd, wait_seconds=0):
+        assert (root / "x.lock").read_text().startswith(f"{os.getpid()}:")

@@ -86,6 +86,12 @@ def test_letters_stand_for_flags() -> None:
     assert table.flags("SF") is table.flags("FS")
 
 
+def test_forwarded_is_one_flag_however_it_is_spelt() -> None:
+    table = FlagLetters(("$forwarded",))
+    assert table.flags("Pa") == {"$forwarded"}
+    assert table.letters(intern_flags(("$Forwarded",))) == "Pa"
+
+
 def test_flags_become_letters() -> None:
     table = FlagLetters(("$Forwarded", "", "Junk"))
     assert table.letters(intern_flags((SEEN, ANSWERED, FLAGGED, DELETED, DRAFT))) == "DFRST"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -199,3 +200,29 @@ def test_a_listing_tells_whether_anything_changed_since(root: Path, inbox: Folde
     assert listing.changed_at == inbox.changed_at()
     put(root, "2.h", place="new")
     assert listing.changed_at != inbox.changed_at()
+
+
+def test_no_message_is_called_gone_while_all_are_renamed(root: Path, inbox: FolderFiles) -> None:
+    bases = [f"{number}.host" for number in range(300)]
+    for base in bases:
+        put(root, base + ":2,", b"x\n")
+    stop = threading.Event()
+
+    def rename() -> None:
+        letters = ["", "S"]
+        while not stop.is_set():
+            for base in bases:
+                (root / "cur" / f"{base}:2,{letters[0]}").rename(root / "cur" / f"{base}:2,{letters[1]}")
+            letters.reverse()
+            time.sleep(0.005)
+
+    renamer = threading.Thread(target=rename)
+    renamer.start()
+    try:
+        for _ in range(5):
+            assert inbox.certainly_gone([*bases, "gone.host"])[0] <= {"gone.host"}
+    finally:
+        stop.set()
+        renamer.join()
+    assert inbox.certainly_gone([*bases, "gone.host"])[0] == {"gone.host"}
+    assert inbox.read([(base + ":2,T", 0) for base in bases]) == [b"x\r\n"] * 300

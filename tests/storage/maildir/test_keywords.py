@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailpost.storage.maildir import keywords
 from mailpost.storage.maildir.keywords import (
     KEYWORDS_FILE,
     add_keywords,
@@ -52,3 +55,17 @@ def test_adding_writes_once(root: Path, root_fd: int) -> None:
     (root / KEYWORDS_FILE).write_bytes(b"0 Junk\n1 $Label1\n2 Theirs\n")
     assert add_keywords(root_fd, ["Ours"])[0] == ("Junk", "$Label1", "Theirs", "Ours")
     assert not list(root.glob("*.lock"))
+
+
+def test_a_table_that_another_program_extended_meanwhile(
+    root: Path, root_fd: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def slow(name: str, dir_fd: int) -> Iterator[None]:
+        (root / KEYWORDS_FILE).write_bytes(b"0 Theirs\n1 Ours\n")
+        yield
+
+    monkeypatch.setattr(keywords, "locked", slow)
+    names, stamp = add_keywords(root_fd, ["Ours"])
+    assert names == ("Theirs", "Ours")
+    assert stamp == read_keywords(root_fd)[1]

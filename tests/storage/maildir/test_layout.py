@@ -262,3 +262,22 @@ def test_renaming_onto_a_folder_changes_nothing(root: Path, root_fd: int) -> Non
         rename_folders(root_fd, [(".A", ".N"), (".A.B", "." + "n" * 255)])
     assert caught.value.kind is ErrorKind.BAD_FOLDER_NAME
     assert (root / ".A").is_dir()
+
+
+def test_what_the_disk_refuses_has_a_kind(root: Path, root_fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "read-only")
+
+    create_folder(root_fd, ".A")
+    monkeypatch.setattr(os, "rename", refuse)
+    monkeypatch.setattr(os, "unlink", refuse)
+    monkeypatch.setattr(os, "mkdir", refuse)
+    for failing in (
+        lambda: remove_folder(root_fd, ".A"),
+        lambda: rename_folders(root_fd, [(".A", ".B")]),
+        lambda: open_root(root / "new root"),
+        lambda: open_root(root / ".A" / "cur"),
+    ):
+        with pytest.raises(MailError) as caught:
+            failing()
+        assert caught.value.kind is ErrorKind.READ_ONLY
