@@ -151,6 +151,10 @@ class PasswordFile:
 # -- changing the file (blocking; for programs, not for the server)
 
 
+class UserListError(Exception):
+    """The file cannot be changed so; the text says why."""
+
+
 def names(path: Path) -> list[str]:
     """The users of a file, in its order."""
     return list(parse(_read(path)).users)
@@ -161,21 +165,21 @@ def add(path: Path, name: str, password: str) -> None:
 
     Raises:
         UserNameError: the name is not allowed.
-        FileExistsError: there is one of this name.
+        UserListError: there is one of this name.
     """
     name = checked_user(name)
     with _rewriting(path) as lines:
         if _places(lines, name):
-            raise FileExistsError(f"user {name} exists already")
+            raise UserListError(f"user {name} exists already")
         lines.append(f"{name}:{password}::::::")
 
 
 def change(path: Path, name: str, password: str) -> None:
-    """Give a user a new password; all other fields stay. Raises LookupError if there is none of this name."""
+    """Give a user a new password; all other fields stay. Raises UserListError if there is none of this name."""
     with _rewriting(path) as lines:
         places = _places(lines, name)
         if not places:
-            raise LookupError(f"there is no user {name}")
+            raise UserListError(f"there is no user {name}")
         for place in places:
             _, _, rest = lines[place].partition(":")
             _, colon, others = rest.partition(":")
@@ -183,11 +187,11 @@ def change(path: Path, name: str, password: str) -> None:
 
 
 def remove(path: Path, name: str) -> None:
-    """Take a user off the file; the mail stays. Raises LookupError if there is none of this name."""
+    """Take a user off the file; the mail stays. Raises UserListError if there is none of this name."""
     with _rewriting(path) as lines:
         places = _places(lines, name)
         if not places:
-            raise LookupError(f"there is no user {name}")
+            raise UserListError(f"there is no user {name}")
         for place in reversed(places):
             del lines[place]
 

@@ -12,7 +12,7 @@ from twisted.logger import globalLogPublisher
 from zope.interface.verify import verifyObject
 
 from mailpost.accounts.account import User, UserNameError
-from mailpost.accounts.directory import PasswordFile, add, change, names, parse, remove
+from mailpost.accounts.directory import PasswordFile, UserListError, add, change, names, parse, remove
 from mailpost.accounts.interfaces import IUserDirectory
 
 TEXT = """\
@@ -139,13 +139,13 @@ def test_a_new_file_and_what_is_refused(tmp_path: Path) -> None:
     add(path, "joe", "{PLAIN}x")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     before = path.read_bytes()
-    with pytest.raises(FileExistsError):
+    with pytest.raises(UserListError):
         add(path, "joe", "{PLAIN}x")
     with pytest.raises(UserNameError):
         add(path, "../joe", "{PLAIN}x")
-    with pytest.raises(LookupError):
+    with pytest.raises(UserListError):
         change(path, "ann", "{PLAIN}x")
-    with pytest.raises(LookupError):
+    with pytest.raises(UserListError):
         remove(path, "ann")
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["users"]

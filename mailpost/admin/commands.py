@@ -1,0 +1,148 @@
+"""What the `mailpost` commands do, beside a running server or without one."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from mailpost.accounts import directory
+from mailpost.accounts.account import checked_user
+from mailpost.accounts.passwords import hashed
+from mailpost.admin.importing import Imported, import_messages
+from mailpost.admin.options import Configured, Import, Named, PasswordFor
+from mailpost.admin.sources import open_source
+from mailpost.service.assembly import open_store
+from mailpost.service.config import Config, load
+from mailpost.service.places import place
+from mailpost.storage.interfaces import IMailAccount
+from mailpost.storage.offload import settled
+
+
+class CommandError(Exception):
+    """A command that cannot be done; the text says why."""
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+# -- users
+
+
+def add_user(reactor: Any, options: PasswordFor) -> None:
+    """`mailpost user add`."""
+    config = load(options["config"])
+    name = checked_user(options["name"])
+    place(config.storage.maildir, name)
+    directory.add(_users(config), name, hashed(_password(options), options["scheme"]))
+    _say(f"user {name} added")
+
+
+def change_password(reactor: Any, options: PasswordFor) -> None:
+    """`mailpost user passwd`."""
+    users = _users(load(options["config"]))
+    if options["name"] not in directory.names(users):
+        raise CommandError(f"there is no user {options['name']}")
+    directory.change(users, options["name"], hashed(_password(options), options["scheme"]))
+    _say(f"password of {options['name']} changed")
+
+
+def list_users(reactor: Any, options: Configured) -> None:
+    """`mailpost user list`."""
+    for name in directory.names(_users(load(options["config"]))):
+        _say(name)
+
+
+def remove_user(reactor: Any, options: Named) -> None:
+    """`mailpost user remove`."""
+    directory.remove(_users(load(options["config"])), options["name"])
+    _say(f"user {options['name']} removed; the mail is still there")
+
+
+def _users(config: Config) -> Path:
+    if config.users.file is None:
+        raise CommandError(f"{config.source.place('users', 'file')}is missing")
+    return config.users.file
+
+
+def _password(options: PasswordFor) -> bytes:
+    if options["password-stdin"]:
+        return sys.stdin.buffer.readline().rstrip(b"\r\n")
+    if not sys.stdin.isatty():
+        raise CommandError("no terminal to ask for a password; use --password-stdin")
+    password = getpass.getpass(f"Password for {options['name']}: ")
+    if getpass.getpass("Again: ") != password:
+        raise CommandError("the two are not the same")
+    return password.encode()
+
+
+# -- mail
+
+
+async def list_folders(reactor: Any, options: Named) -> None:
+    """`mailpost mailbox list`."""
+
+    async def show(account: IMailAccount) -> None:
+        subscribed = account.subscriptions()
+        for folder in account.folders():
+            marks = [folder.special_use.value] if folder.special_use else []
+            marks += [] if folder.selectable else ["(no messages of its own)"]
+            marks += [] if folder.name in subscribed or not folder.selectable else ["(not subscribed)"]
+            _say("  ".join([folder.name, *marks]))
+
+    await _with_account(reactor, options, show)
+
+
+async def show_status(reactor: Any, options: Named) -> None:
+    """`mailpost mailbox status`."""
+
+    async def show(account: IMailAccount) -> None:
+        _say(f"{'messages':>9} {'unseen':>9} {'octets':>13} {'next UID':>9}  folder")
+        for folder in account.folders():
+            if folder.selectable:
+                status = await settled(account.status(folder.name))
+                counts = f"{status.messages:9} {status.unseen:9} {status.size:13} {status.uidnext:9}"
+                _say(f"{counts}  {folder.name}")
+
+    await _with_account(reactor, options, show)
+
+
+async def import_mail(reactor: Any, options: Import) -> None:
+    """`mailpost import`."""
+
+    async def bring_in(account: IMailAccount) -> None:
+        source = open_source(options["path"], account.separator)
+        with tqdm(total=source.size, unit="B", unit_scale=True, disable=None, file=sys.stderr) as bar:
+            done: Imported = await import_messages(account, source.messages, options["folder"], bar.update)
+        for name, count in sorted(done.added.items()):
+            _say(f"{name}: {count} messages added")
+        if done.known:
+            _say(f"{done.known} were there already")
+
+    await _with_account(reactor, options, bring_in, new=True)
+
+
+async def _with_account(
+    reactor: Any, options: Configured, use: Callable[[IMailAccount], Any], new: bool = False
+) -> None:
+    """Open the account of a known user, and close everything in the end."""
+    config = load(options["config"])
+    name = checked_user(options["name"])
+    if not place(config.storage.maildir, name).is_dir():
+        known = config.users.file is not None and name in directory.names(config.users.file)
+        if not (new and known):
+            raise CommandError(f"{name} has no mail yet" if known else f"there is no user {name}")
+    store = open_store(config, reactor)
+    try:
+        account = await settled(store.account(name))
+        try:
+            await use(account)
+        finally:
+            account.release()
+    finally:
+        await settled(store.close())

@@ -1,0 +1,71 @@
+"""The `mailpost` command."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.python import usage
+
+from mailpost.accounts.account import UserNameError
+from mailpost.accounts.directory import UserListError
+from mailpost.accounts.passwords import HashError
+from mailpost.admin import commands
+from mailpost.admin.options import Options
+from mailpost.admin.sources import SourceError
+from mailpost.mail.errors import MailError
+from mailpost.service.config import ConfigError
+from mailpost.storage.offload import settled
+
+_COMMANDS: Mapping[tuple[str, ...], Callable[[Any, Any], Any]] = {
+    ("user", "add"): commands.add_user,
+    ("user", "passwd"): commands.change_password,
+    ("user", "list"): commands.list_users,
+    ("user", "remove"): commands.remove_user,
+    ("mailbox", "list"): commands.list_folders,
+    ("mailbox", "status"): commands.show_status,
+    ("import",): commands.import_mail,
+}
+_EXPECTED = (
+    commands.CommandError,
+    ConfigError,
+    HashError,
+    MailError,
+    OSError,
+    SourceError,
+    UserListError,
+    UserNameError,
+)
+"""What a person at the terminal can do something about: told in one line, without a traceback."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command; ends the process with 0, 1 if it could not be done, 2 if it was not understood."""
+    options = Options()  # type: ignore[no-untyped-call]
+    try:
+        options.parseOptions(sys.argv[1:] if arguments is None else list(arguments))  # type: ignore[no-untyped-call]
+    except usage.UsageError as problem:
+        sys.stderr.write(f"{options}\n\nmailpost: {problem}\n")
+        raise SystemExit(2) from None
+    path = []
+    command: Any = options
+    while command.subCommand:
+        path.append(command.subCommand)
+        command = command.subOptions
+    from twisted.internet.task import react  # noqa: PLC0415 (installs the reactor)
+
+    react(lambda reactor: Deferred.fromCoroutine(_run(reactor, tuple(path), command)))
+
+
+async def _run(reactor: Any, path: tuple[str, ...], options: Any) -> None:
+    try:
+        await settled(_COMMANDS[path](reactor, options))
+    except _EXPECTED as problem:
+        sys.stderr.write(f"mailpost: {problem}\n")
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()
