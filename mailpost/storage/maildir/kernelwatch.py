@@ -1,0 +1,104 @@
+"""inotify, as `watch` needs it. Linux only: importing this elsewhere fails.
+
+Twisted's own reading of events drops the notice of an overflow and closes everything when one directory is deleted;
+this one hands all events on and forgets only the directory.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet import inotify
+from twisted.internet.error import ConnectionDone
+from twisted.python.failure import Failure
+from twisted.python.filepath import FilePath
+
+_EVENT = struct.Struct("=iIII")
+_READ = 64 * 1024
+_CAME = inotify.IN_MOVED_TO | inotify.IN_CREATE
+_WENT = inotify.IN_MOVED_FROM | inotify.IN_DELETE
+_SELF = inotify.IN_MOVE_SELF | inotify.IN_DELETE_SELF | inotify.IN_UNMOUNT
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something happened in a watched directory."""
+
+    number: int
+    """Which directory: what `add` gave; -1 for an overflow."""
+    came: bool
+    """A file of this name has come."""
+    went: bool
+    """A file of this name has gone."""
+    gone: bool
+    """The directory itself has been moved or deleted."""
+    overflow: bool
+    """Events were lost."""
+    name: bytes
+
+
+class KernelWatch(inotify.INotify):
+    """One inotify instance.
+
+    Args:
+        reactor: hears of events.
+        heard: called with all events that were there to be read, in order.
+    """
+
+    def __init__(self, reactor: Any, heard: Callable[[list[Event]], None]) -> None:
+        super().__init__(reactor)  # type: ignore[no-untyped-call]
+        self._heard = heard
+        self.startReading()  # type: ignore[no-untyped-call]
+
+    def add(self, directory: str) -> int | None:
+        """Watch a directory: its number, the same for the same directory. None when no watch is left, or it is gone."""
+        # Twisted's `watch` goes by the path; a directory may be renamed and another take its place.
+        try:
+            return int(self._inotify.add(self._fd, FilePath(directory), _CAME | _WENT | _SELF | inotify.IN_ONLYDIR))
+        except inotify.INotifyError:
+            return None
+
+    def remove(self, number: int) -> None:
+        """Watch it no longer; harmless when the kernel has given it up."""
+        self._inotify.remove(self._fd, number)
+
+    def doRead(self) -> None:  # noqa: N802 (Twisted calls it)
+        """The reactor says that there is something to read. The kernel gives whole events only."""
+        try:
+            data = os.read(self._fd, _READ)
+        except BlockingIOError:
+            return
+        events = []
+        at = 0
+        while at < len(data):
+            number, mask, _, size = _EVENT.unpack_from(data, at)
+            at += _EVENT.size
+            events.append(
+                Event(
+                    number=number,
+                    came=bool(mask & _CAME),
+                    went=bool(mask & _WENT),
+                    gone=bool(mask & _SELF),
+                    overflow=bool(mask & inotify.IN_Q_OVERFLOW),
+                    name=data[at : at + size].rstrip(b"\0"),
+                )
+            )
+            at += size
+        self._heard(events)
+
+    def end(self) -> None:
+        """Close it, at once."""
+        self.stopReading()  # type: ignore[no-untyped-call]
+        self.connectionLost(Failure(ConnectionDone()))  # type: ignore[no-untyped-call]
+
+
+def kernel_watch(reactor: Any, heard: Callable[[list[Event]], None]) -> KernelWatch | None:
+    """A new instance; None when the kernel has none left."""
+    try:
+        return KernelWatch(reactor, heard)
+    except inotify.INotifyError:
+        return None
