@@ -83,7 +83,7 @@ def _text(draw: random.Random, lines: int) -> bytes:
 def _ordinary(number: int, draw: random.Random) -> bytes:
     day = 1 + number % 28
     header = (
-        b"Received: from relay.example.org ([127.0.0.1])\r\n\tby mail.example.org; Sun, %d Sep 2002 10:00:%02d +0100\r\n"
+        b"Received: from relay.example.org ([127.0.0.1])\r\n\tby mail.example; Sun, %d Sep 2002 10:00:%02d +0100\r\n"
         b"From: %b\r\nTo: %b,\r\n %b\r\nSubject: %b\r\nDate: Sun, %d Sep 2002 %02d:%02d:00 +0100\r\n"
         b"Message-ID: <%d@example.org>\r\n"
         % (

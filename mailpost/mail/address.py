@@ -74,7 +74,7 @@ def _addresses(value: bytes) -> tuple[Address, ...]:
             break
         quoted, atoms, mailbox, host, bare_mailbox, bare_host = match.groups()
         name = quoted if quoted is not None else atoms
-        found.append(Address(name or None, None, mailbox or bare_mailbox, host or bare_host))
+        found.append(Address((name and name.strip()) or None, None, mailbox or bare_mailbox, host or bare_host))
         at = match.end()
     return tuple(found)
 
@@ -178,7 +178,7 @@ class _Reader:
 
 def _phrase(words: list[bytes]) -> bytes | None:
     """Words as one display name, quotes taken off."""
-    return b"".join(_unquoted(word) for word in words) or None
+    return b"".join(_unquoted(word) for word in words).strip() or None
 
 
 def _unquoted(word: bytes) -> bytes:

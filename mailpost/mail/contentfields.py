@@ -1,7 +1,7 @@
 """The Content-* fields of a part: media type, parameters, disposition, language; whatever is in them.
 
-What cannot be read is left out or replaced by the default; nothing here fails. Values keep their octets, RFC 2231
-pieces included (`filename*0*`): `mail.encodings.decode_parameters` puts those together.
+What cannot be read is left out or replaced by the default; nothing here fails. Values keep their octets: text in a
+charset (`filename*=utf-8''%C3%BC`) is for `mail.encodings.decode_parameters`.
 
 RFC: 2045 §5.1, §5.2 (default), 2183 §2
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from urllib.parse import quote_from_bytes
 
 Parameters = tuple[tuple[bytes, bytes], ...]
 """(lower-case name, value) in the order of the field; the first of two with the same name is the one that counts."""
@@ -22,6 +23,7 @@ _WORD = re.compile(rb"[\s;]*+(" + _TOKEN + rb")")
 _LANGUAGE = re.compile(rb"[A-Za-z0-9*-]++")
 # name = value, the value quoted (perhaps never closed) or all up to the next semicolon.
 _PARAMETER = re.compile(rb';\s*+([^\s=;"]++)\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"?+|([^;]*+))', re.DOTALL)
+_PIECE = re.compile(rb"([^*]+)\*(\d{1,4})(\*)?")
 _COMMENT_PIECE = re.compile(rb'"(?:[^"\\]|\\.)*+"?+|\\.|[()]|[^"\\()]++|\\', re.DOTALL)
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 
@@ -60,7 +62,30 @@ def parameters(value: bytes, at: int = 0) -> Parameters:
         plain = match[3]
         content = unescaped(match[2]) if plain is None else plain.rstrip()
         found.setdefault(match[1].lower(), content)
-    return tuple(found.items())
+    return _continued(found) if any(b"*" in name for name in found) else tuple(found.items())
+
+
+def _continued(found: dict[bytes, bytes]) -> Parameters:
+    """Parameters with values in pieces (`name*0`, `name*1*`) put together: `name`, or `name*` if a piece is encoded.
+
+    RFC: 2231 §3, §6 (IMAP servers should do this)
+    """
+    whole: dict[bytes, bytes] = {}
+    pieces: dict[bytes, dict[int, tuple[bytes, bool]]] = {}
+    for name, value in found.items():
+        match = _PIECE.fullmatch(name)
+        if match:
+            pieces.setdefault(match[1], {})[int(match[2])] = (value, bool(match[3]))
+        else:
+            whole[name] = value
+    for name, numbered in pieces.items():
+        encoded = any(percent for _, percent in numbered.values())
+        joined = b"".join(
+            quote_from_bytes(value).encode() if encoded and not percent else value
+            for _, (value, percent) in sorted(numbered.items())
+        )
+        whole.setdefault(name + b"*" if encoded else name, joined)
+    return tuple(whole.items())
 
 
 def _media_type(value: bytes) -> MediaType:

@@ -168,43 +168,28 @@ def _header_pieces(value: bytes) -> Iterator[tuple[str | None, bytes]]:
         yield None, value[at:]
 
 
-_SECTION_NAME = re.compile(rb"([^*]+)(?:\*(\d{1,4}))?(\*)?")
-
-
 def decode_parameters(parameters: Parameters) -> dict[str, str]:
-    """Parameters of a Content-* field as text: pieces joined, charsets decoded, encoded words (against the rules) too.
+    """Parameters of a Content-* field as text: charsets decoded, encoded words (against the rules) too.
 
     Args:
-        parameters: as `Part.parameters` has them.
+        parameters: as `Part.parameters` has them, pieces put together.
 
     Returns:
-        Lower-case name -> value.
+        Lower-case name -> value. Where a name comes with a charset and without, the one with it counts.
 
-    RFC: 2231 §3, §4
+    RFC: 2231 §4
     """
     plain: dict[str, str] = {}
-    pieces: dict[str, dict[int, tuple[bytes, bool]]] = {}
+    extended: dict[str, str] = {}
     for key, value in parameters:
-        match = _SECTION_NAME.fullmatch(key)
-        if match and (match[2] or match[3]):
-            name = match[1].decode("latin-1")
-            pieces.setdefault(name, {}).setdefault(int(match[2] or 0), (value, bool(match[3])))
+        name = key.decode("latin-1")
+        if name.endswith("*"):
+            charset, _, text = value.rpartition(b"'")
+            language_off = charset.partition(b"'")[0].decode("latin-1")
+            extended[name[:-1]] = decode_charset(unquote_to_bytes(text), language_off or "utf-8")
         else:
-            plain.setdefault(key.decode("latin-1"), decode_header(value))
-    plain.update((name, _joined(sections)) for name, sections in pieces.items())
-    return plain
-
-
-def _joined(sections: dict[int, tuple[bytes, bool]]) -> str:
-    """One parameter from its numbered pieces: (octets, whether percent-encoded)."""
-    charset = "utf-8"
-    joined: list[bytes] = []
-    for number, (value, encoded) in sorted(sections.items()):
-        if encoded and number == 0 and value.count(b"'") >= 2:
-            name, _, value = value.split(b"'", 2)
-            charset = name.decode("latin-1") or charset
-        joined.append(unquote_to_bytes(value) if encoded else value)
-    return decode_charset(b"".join(joined), charset)
+            plain[name] = decode_header(value)
+    return plain | extended
 
 
 def casemapped(text: str) -> str:

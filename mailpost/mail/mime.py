@@ -127,7 +127,7 @@ class _Parser:
 
     def multipart(self, part: Part, depth: int) -> None:
         """Divide a multipart whose header has been read, up to what ends it."""
-        boundary = (_boundary(part) or b"") if depth < DEEPEST else b""
+        boundary = _boundary(part) if depth < DEEPEST else b""
         body, level = part.body, len(self.open)
         if boundary:
             self.push(boundary)
@@ -206,12 +206,8 @@ def _fill(part: Part, lines: int = 0) -> None:
     part.children.append(Part(part.body, part.body, part.end, parameters=_PLAIN[2], lines=lines))
 
 
-def _boundary(part: Part) -> bytes | None:
-    plain = part.parameter(b"boundary")
-    if plain is None:
-        pieces = [value for key, value in part.parameters if key.startswith(b"boundary*")]
-        plain = b"".join(pieces) if pieces else None
-    return plain[:_LONGEST_BOUNDARY].rstrip() if plain else None
+def _boundary(part: Part) -> bytes:
+    return (part.parameter(b"boundary") or b"")[:_LONGEST_BOUNDARY].rstrip()
 
 
 def _described(octets: bytes, start: int, body: int, default: MediaType) -> Part:
@@ -228,7 +224,7 @@ def _described(octets: bytes, start: int, body: int, default: MediaType) -> Part
         media_type = contentfields.media_type(headers.unfolded(raw_type))
         part.media_type, part.subtype, part.parameters = media_type
         if media_type[0] == "text" and not any(key == b"charset" for key, _ in media_type[2]):
-            part.parameters = (*_PLAIN[2], *media_type[2])
+            part.parameters = (*media_type[2], *_PLAIN[2])
     for name, raw in seen.items():
         _describe(part, name, headers.unfolded(raw))
     return part

@@ -103,10 +103,4 @@ def _of_message(octets: bytes, span: tuple[int, int, int], kind: SectionKind, na
     header = octets[start:body]
     if kind is SectionKind.HEADER:
         return header
-    chosen = headers.select(header, names, kind is SectionKind.HEADER_FIELDS_NOT)
-    return chosen + b"\r\n" if _has_empty_line(header) else chosen
-
-
-def _has_empty_line(header: bytes) -> bool:
-    """Whether the line between header and body is there; a message cut short has none. RFC: 3501 §6.4.5"""
-    return header.endswith((b"\n\r\n", b"\n\n")) or header in (b"\r\n", b"\n")
+    return headers.select(header, names, kind is SectionKind.HEADER_FIELDS_NOT) + b"\r\n"
