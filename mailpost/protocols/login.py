@@ -127,7 +127,7 @@ class Login:
         self._clock = clock
         self._connections = connections
         self._mechanisms = mechanisms
-        self._penalties = penalties or Penalties(clock)
+        self._penalties = Penalties(clock) if penalties is None else penalties
 
     def mechanisms(self, portal: Portal) -> frozenset[str]:
         """The SASL mechanisms with which every user of the portal can log in now."""

@@ -87,7 +87,7 @@ class MailpostIMAP4Server(imap4.IMAP4Server):
         self.timeOut = self.settings.login_timeout
         self.POSTAUTH_TIMEOUT = self.settings.idle_timeout
         self.IDENT = self.settings.hostname.encode("ascii", "replace") + b" mailpost ready"
-        self._connections = connections or Connections(0, 0)
+        self._connections = Connections(0, 0) if connections is None else connections
         self._login = login or Login(self.clock, self._connections)
         self._stock_run: StockRun | None = None
         self._counted = False

@@ -70,9 +70,9 @@ class StockRun:
         self._done: Deferred[None] = Deferred()
         self._literals: deque[tuple[Any, bytes]] = deque()
         files = iter(literals)
-        ends = [literal.end for literal in line.literals]
-        self._first = _plain(line.text[: ends[0]] if ends else line.text)
-        for literal, end in zip(line.literals, [*ends[1:], len(line.text)], strict=True):
+        ends = [*(literal.end for literal in line.literals), len(line.text)]
+        self._first = _plain(line.text[: ends[0]])
+        for literal, end in zip(line.literals, ends[1:], strict=True):
             rest = _plain(line.text[literal.end : end])
             self._literals.append((next(files) if literal.octets is None else literal.octets, rest))
 

@@ -1,0 +1,166 @@
+"""What all protocols' connections share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+
+from mailpost.protocols.connection import (
+    LINGER,
+    Connections,
+    Outflow,
+    address_of,
+    close_softly,
+    is_local,
+    keep_alive,
+    network_of,
+)
+
+
+@pytest.mark.parametrize(
+    ("peer", "address", "local"),
+    [
+        (IPv4Address("TCP", "192.0.2.1", 1), "192.0.2.1", False),
+        (IPv4Address("TCP", "127.8.0.1", 1), "127.8.0.1", True),
+        (IPv6Address("TCP", "::1", 1), "::1", True),
+        (IPv6Address("TCP", "::ffff:192.0.2.1", 1), "192.0.2.1", False),
+        (IPv6Address("TCP", "::ffff:127.0.0.1", 1), "127.0.0.1", True),
+        (IPv6Address("TCP", "fe80::1%eth0", 1), "fe80::1", False),
+        (UNIXAddress(b"/run/imap"), "unix", True),
+        (object(), "", True),
+    ],
+)
+def test_addresses(peer: Any, address: str, local: bool) -> None:
+    found = address_of(StringTransport(peerAddress=peer))
+    assert (found, is_local(found)) == (address, local)
+
+
+def test_what_counts_as_one_client() -> None:
+    assert network_of("192.0.2.1") == "192.0.2.1"
+    assert network_of("2001:db8:1:2:3::4") == network_of("2001:db8:1:2::") == "2001:db8:1:2::/64"
+    assert network_of("2001:db8:1:3::") != network_of("2001:db8:1:2::")
+
+
+class Connection:
+    def __init__(self) -> None:
+        self.heard = b""
+        self.was_cut = False
+
+    def say_goodbye(self, text: bytes) -> None:
+        self.heard = text
+
+    def cut(self) -> None:
+        self.was_cut = True
+
+
+def test_connections_of_an_address_are_counted() -> None:
+    connections = Connections(2, 0)
+    first, second, third = Connection(), Connection(), Connection()
+    assert [connections.enter(each, "192.0.2.1") for each in (first, second, third)] == [True, True, False]
+    assert connections.enter(third, "192.0.2.2")
+    connections.leave(first, "192.0.2.1")
+    assert connections.enter(first, "192.0.2.1")
+    assert len(connections) == 3
+
+
+def test_local_connections_without_an_address_are_not_bounded() -> None:
+    connections = Connections(1, 0)
+    assert connections.enter(Connection(), "")
+    assert connections.enter(Connection(), "")
+
+
+def test_closing_waits_for_all_and_cuts_the_slow() -> None:
+    clock, connections = Clock(), Connections(0, 0)
+    quick, slow = Connection(), Connection()
+    connections.enter(quick, "192.0.2.1")
+    connections.enter(slow, "192.0.2.1")
+    closing = Deferred.fromCoroutine(connections.close(b"enough", clock, patience=2.0))
+    assert (quick.heard, slow.heard) == (b"enough", b"enough")
+    connections.leave(quick, "192.0.2.1")
+    clock.advance(2)
+    assert (quick.was_cut, slow.was_cut, closing.called) == (False, True, False)
+    connections.leave(slow, "192.0.2.1")
+    assert closing.called
+
+
+class Flow:
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.transport = StringTransport()
+        self.given_up = False
+        self.outflow = Outflow(self.transport, self.clock, 10.0, self.give_up)
+        self.outflow.register()
+
+    def give_up(self) -> None:
+        self.given_up = True
+
+
+def test_output_waits_while_the_buffer_is_full() -> None:
+    flow = Flow()
+    assert flow.outflow.resumed().called
+    flow.transport.producer.pauseProducing()
+    waiting = flow.outflow.resumed()
+    assert not waiting.called
+    flow.transport.producer.resumeProducing()
+    assert waiting.called
+    assert flow.outflow.resumed().called
+
+
+def test_a_client_that_reads_nothing_is_given_up() -> None:
+    flow = Flow()
+    for _ in range(4):
+        flow.outflow.pauseProducing()
+        flow.clock.advance(6)
+        assert not flow.given_up, "it has read something since"
+        flow.outflow.resumeProducing()
+    flow.outflow.pauseProducing()
+    flow.clock.advance(10)
+    flow.clock.advance(10)
+    assert flow.given_up
+
+
+def test_an_outflow_lets_go() -> None:
+    flow = Flow()
+    flow.outflow.pauseProducing()
+    waiting = flow.outflow.resumed()
+    flow.outflow.unregister()
+    assert waiting.called
+    assert flow.transport.producer is None
+    flow.outflow.stop()
+    assert not flow.clock.getDelayedCalls()
+
+
+def test_a_waiter_may_be_cancelled() -> None:
+    flow = Flow()
+    flow.outflow.pauseProducing()
+    waiting = flow.outflow.resumed()
+    waiting.addErrback(lambda _: None)
+    waiting.cancel()
+    flow.outflow.resumeProducing()
+    assert not flow.outflow.paused
+
+
+def test_who_lingers_is_cut() -> None:
+    clock, transport = Clock(), StringTransport()
+    close_softly(transport, clock)
+    assert transport.disconnecting
+    assert not transport.disconnected
+    clock.advance(LINGER)
+    assert transport.disconnected
+
+
+def test_keepalive_is_for_transports_that_have_it() -> None:
+    switched: list[bool] = []
+
+    class Tcp(StringTransport):
+        def setTcpKeepAlive(self, on: bool) -> None:
+            switched.append(on)
+
+    keep_alive(Tcp())
+    keep_alive(StringTransport())
+    assert switched == [True]
