@@ -89,7 +89,7 @@ class TooLong:
     """The command passed a limit, or is no text: answer BAD. What belongs to it is dropped unseen."""
 
     tag: bytes | None
-    """Of the command, where it could be read."""
+    """Of the command, where it could be read and has not been told already."""
     text: str
     """What was wrong, for the reply."""
     fatal: bool = False
@@ -314,7 +314,7 @@ class Decoder:
         if synchronizing:
             return self._dropped()
         if size > LARGEST_NUMBER64:
-            self._verdict = TooLong(self._tag(), "Literal too big", fatal=True)
+            self._verdict = TooLong(None, "Literal too big", fatal=True)
             self._state = _State.DEAD
             return None
         self._text = self._text[:0]
