@@ -61,10 +61,11 @@ def _permitted(selected: SelectedMailbox, flags: Flags) -> Flags:
 async def _tell(context: Context, selected: SelectedMailbox, command: Store, uids: list[int], done: Stored) -> None:
     """The FETCH lines: flags unless .SILENT, mod-sequences for who knows of them, both for the refused."""
     modseq = selected.reports_modseq
-    if command.silent:
-        told = list(done.changed) if command.unchanged_since is None else _without(uids, done.refused)
-    else:
+    told: Sequence[int] = ()
+    if not command.silent or command.unchanged_since is not None:
         told = _without(uids, done.refused)
+    elif modseq:
+        told = done.changed
     lines = selected.flag_lines
     for start in range(0, len(told), _LINES):
         some = selected.present(told[start : start + _LINES])
