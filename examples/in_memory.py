@@ -16,7 +16,7 @@ from twisted.internet.endpoints import TCP4ServerEndpoint
 from mailpost.accounts.realm import MailRealm
 from mailpost.protocols.imap.connection import IMAPFactory
 from mailpost.protocols.imap.settings import ImapSettings
-from mailpost.storage.memory import MemoryStore
+from mailpost.storage.memory.store import MemoryStore
 from mailpost.storage.records import NewMessage
 from mailpost.wire.imap.structures import summarise
 

@@ -27,7 +27,7 @@ from mailpost.mail.lineends import to_crlf
 from mailpost.mail.selected import SequenceView
 from mailpost.mail.uidset import UidSet
 from mailpost.storage.interfaces import IMailAccount, IMailpostMailbox
-from mailpost.storage.live import ChangeKind
+from mailpost.storage.live import ChangeKind, LiveMailbox
 from mailpost.storage.offload import settled
 from mailpost.storage.records import Attribute, NewMessage, Status
 
@@ -45,7 +45,7 @@ class StockMailbox:
         self._account = account
         self._clock = clock
         self._mailbox = mailbox
-        self._live = mailbox.live
+        self._live: LiveMailbox = mailbox.live
         self._writeable = writeable and not mailbox.read_only
         self._listeners: WeakSet[Any] = WeakSet()
         self._cursor = self._live.attach(self)
@@ -63,7 +63,7 @@ class StockMailbox:
 
     def getHierarchicalDelimiter(self) -> str:
         """The separator of folder names."""
-        return self._account.separator
+        return str(self._account.separator)
 
     def getUIDValidity(self) -> int:
         """The folder's UIDVALIDITY."""

@@ -1,7 +1,8 @@
 """A message, and each of its parts, as Twisted's own `IMAP4Server` wants it: `IMessageIMAP`.
 
-The stock server disconnects on header values that are not ASCII and on Content-Type fields that it cannot parse, so it
-is given such values made safe (RFC 2047, and our own reading of Content-Type); the whole message it gets as it stands.
+The stock server disconnects on header values that are not ASCII and on Content-Type fields that it cannot parse, and
+describes parts without one wrongly. So it is given values made safe (RFC 2047), and a Content-Type as we read it, for
+each part; the whole message it gets as it stands.
 """
 
 from __future__ import annotations
@@ -49,11 +50,13 @@ class StockPart:
         """Fields by lower-case name: those named, or all others; of a field that comes twice, the first."""
         wanted = {name.lower() if isinstance(name, str) else name.decode("latin-1").lower() for name in names}
         found: dict[str, str] = {}
+        if ("content-type" in wanted) is not negate:
+            found["content-type"] = content_type(self._part)
         for raw, start, end in headers.fields(self._octets, self._part.start, self._part.body):
             name = raw.decode("latin-1")
             if name.isascii() and (name in wanted) is not negate and name not in found:
                 value = self._octets[start:end].partition(b":")[2]
-                found[name] = content_type(self._part) if name == "content-type" else safe_value(value)
+                found[name] = safe_value(value)
         return found
 
     def getBodyFile(self) -> BytesIO:
@@ -96,7 +99,7 @@ class StockMessage(StockPart):
 
     def getInternalDate(self) -> str:
         """When the message came in, as IMAP writes it."""
-        return format_internaldate(self._internaldate).decode("ascii")
+        return format_internaldate(self._internaldate)
 
     def getSize(self) -> int:
         """Octets of the whole message."""
