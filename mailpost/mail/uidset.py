@@ -25,18 +25,34 @@ class UidSet:
     @classmethod
     def of(cls, numbers: Iterable[int]) -> UidSet:
         """The set of these numbers, in any order, with repeats."""
-        return cls.of_ranges((n, n) for n in numbers)
+        ordered = sorted(numbers)
+        if not ordered:
+            return cls()
+        merged: list[tuple[int, int]] = []
+        low = high = ordered[0]
+        for number in ordered:
+            if number > high + 1:
+                merged.append((low, high))
+                low = number
+            high = number
+        merged.append((low, high))
+        return cls(tuple(merged))
 
     @classmethod
     def of_ranges(cls, ranges: Iterable[tuple[int, int]]) -> UidSet:
         """The union of inclusive ranges, in any order; each may be given either way round."""
+        ordered = sorted([(a, b) if a <= b else (b, a) for a, b in ranges])
+        if not ordered:
+            return cls()
         merged: list[tuple[int, int]] = []
-        for low, high in sorted((min(pair), max(pair)) for pair in ranges):
-            if merged and low <= merged[-1][1] + 1:
-                if high > merged[-1][1]:
-                    merged[-1] = (merged[-1][0], high)
-            else:
+        low, high = ordered[0]
+        for next_low, next_high in ordered:
+            if next_low > high + 1:
                 merged.append((low, high))
+                low, high = next_low, next_high
+            elif next_high > high:
+                high = next_high
+        merged.append((low, high))
         return cls(tuple(merged))
 
     def __contains__(self, number: int) -> bool:
@@ -92,5 +108,6 @@ class SequenceSet:
 
         `*:5` with 3 messages means 3:5, as the RFC has it. RFC: 3501 §9 (seq-range)
         """
-        pairs = ((low or largest, high or largest) for low, high in self.parts)
-        return UidSet.of_ranges(pair for pair in pairs if pair[0] and pair[1])
+        if largest:
+            return UidSet.of_ranges([(low or largest, high or largest) for low, high in self.parts])
+        return UidSet.of_ranges([pair for pair in self.parts if pair[0] and pair[1]])

@@ -5,7 +5,7 @@ import pytest
 from mailpost.mail.errors import MailError
 from mailpost.wire.imap.append import Append, AppendMessage
 from mailpost.wire.imap.commands import ParseError, parse
-from mailpost.wire.imap.decoder import LiteralOffered
+from mailpost.wire.imap.decoder import CommandLine, Literal, LiteralOffered
 from tests.wire.imap.wireside import events, parsed
 
 SEEN = frozenset({"\\Seen"})
@@ -58,6 +58,11 @@ def test_errors(octets: bytes) -> None:
 def test_a_name_that_cannot_be() -> None:
     with pytest.raises(MailError):
         parsed(b"APPEND &bad {1}\r\n1")
+
+
+def test_a_message_that_did_not_go_by_is_no_message() -> None:
+    with pytest.raises(ParseError, match="as a literal"):
+        parse(CommandLine(b"a APPEND x {1}", (Literal(14, 1, b"1"),)))
 
 
 def test_messages_are_bounded() -> None:

@@ -65,6 +65,12 @@ def test_what_is_no_sequence_set(text: bytes) -> None:
         found.end()
 
 
+def test_ranges_are_bounded() -> None:
+    assert len(reader(b"1," * 99_999 + b"1").sequence_set().parts) == 100_000
+    with pytest.raises(ParseError):
+        reader(b"1," * 100_000 + b"1").sequence_set()
+
+
 def test_a_star_can_be_out_of_place() -> None:
     with pytest.raises(ParseError, match="Expected a set of UIDs at octet 1, found 1:\\*"):
         reader(b"1:*").sequence_set("a set of UIDs", star=False)

@@ -8,6 +8,7 @@ from mailpost.mail.envelope import envelope
 from mailpost.mail.mime import parse
 from mailpost.wire.imap.reader import Reader
 from mailpost.wire.imap.structures import bodystructure_octets, envelope_octets, summarise
+from tests.corpus import messages
 from tests.wire.imap.wireside import command_line
 
 Value = bytes | None | list["Value"]
@@ -166,6 +167,14 @@ text
     assert summary.to == "one@example.org\ntwo@example.org"
     assert summary.cc == summary.bcc == ""
     assert summarise(b"").sent is None
+
+
+def test_summaries_of_all_messages_can_be_read() -> None:
+    for octets in messages():
+        summary = summarise(octets)
+        found = value(b"(%b %b)" % (summary.envelope, summary.bodystructure))
+        assert isinstance(found, list)
+        assert [len(part) for part in found if isinstance(part, list)][:1] == [10]
 
 
 LINES = [

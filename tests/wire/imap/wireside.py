@@ -28,7 +28,8 @@ def events(pieces: Iterable[bytes], limits: Limits | None = None, accept: bool =
 
 def command_line(octets: bytes) -> CommandLine:
     """The only command in these octets (without the last CRLF)."""
-    (found,) = (event for event in events([octets + b"\r\n"]) if isinstance(event, CommandLine))
+    wide = Limits(line=1 << 24, literal=1 << 24, command=1 << 24)
+    (found,) = (event for event in events([octets + b"\r\n"], wide) if isinstance(event, CommandLine))
     return found
 
 
