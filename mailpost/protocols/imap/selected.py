@@ -1,8 +1,8 @@
 """A session's view of the mailbox it has selected: numbers, what it has been told, and what it has yet to be told.
 
 The messages themselves are in `LiveMailbox`, shared by all sessions. A session keeps a place in the journal, the
-sequence arithmetic over what its client knows (`mail.selected.SequenceView`), the set of its recent messages and
-the UIDs whose flags have changed without its doing. Reading the journal never writes: what is found waits for
+sequence arithmetic over what its client knows (`mail.selected.SequenceView`), which messages are recent in it, and the
+UIDs whose flags have changed without its doing. Reading the journal never writes: what is found waits for
 `report_changes`, which the session calls at the moments when the RFC permits it.
 
 A mailbox that is deleted, or comes back with another UIDVALIDITY, under a session sets `gone`; the session then
@@ -79,7 +79,8 @@ class SelectedMailbox:
         self._met = set(self.live.keywords())
         self._pieces = _FlagPieces()
         first = self.live.first_recent if read_only else self.live.claim_recent()
-        self.recent = set(self.live.uids[bisect_left(self.live.uids, first) :])
+        self.recent = UidSet(((first, self.live.uidnext - 1),)) if first < self.live.uidnext else UidSet()
+        """UIDs, gone ones among them, that are recent in this session."""
 
     @property
     def gone(self) -> bool:
@@ -116,7 +117,6 @@ class SelectedMailbox:
             if change.kind is ChangeKind.EXPUNGED:
                 self.view.expunge(change.uids)
                 self._changed.difference_update(change.uids)
-                self.recent.difference_update(change.uids)
             elif change.kind is ChangeKind.ARRIVED:
                 self._claim(change.uids)
             elif change.origin is not self:
@@ -125,10 +125,16 @@ class SelectedMailbox:
     def _claim(self, uids: Sequence[int]) -> None:
         """Messages are recent for the first read-write session that hears of them. RFC: 3501 §2.3.2"""
         first = self.live.first_recent
-        if uids and uids[-1] >= first:
-            self.recent.update(uid for uid in uids if uid >= first)
+        if uids[-1] >= first:
+            self.recent |= UidSet(((max(first, uids[0]), uids[-1]),))
             if not self.read_only:
                 self.live.claim_recent()
+
+    @property
+    def recent_count(self) -> int:
+        """How many messages are recent in this session."""
+        uids = self.live.uids
+        return sum(bisect_right(uids, high) - bisect_left(uids, low) for low, high in self.recent.ranges)
 
     def report_changes(self, expunges_allowed: bool) -> list[bytes]:
         """Untagged responses for all that the client does not know yet, in the order in which they must go.
@@ -144,7 +150,7 @@ class SelectedMailbox:
                 lines.append(b"".join(map(b"* %d EXPUNGE\r\n".__mod__, expunged)))
         exists = self.view.take_exists()
         if exists is not None:
-            lines.append(b"* %d EXISTS\r\n* %d RECENT\r\n" % (exists, len(self.recent)))
+            lines.append(b"* %d EXISTS\r\n* %d RECENT\r\n" % (exists, self.recent_count))
         if self._changed:
             changed = sorted(self._changed)
             self._changed.clear()
@@ -209,7 +215,7 @@ class SelectedMailbox:
             case SavedResult():
                 raise ParseError("There is no saved result")
             case Recent():
-                return Uids(UidSet.of(self.recent))
+                return Uids(self.recent)
             case _:
                 return key
 
@@ -217,8 +223,7 @@ class SelectedMailbox:
 
     def flag_pieces(self, uids: Sequence[int], flags: Sequence[Flags]) -> list[bytes]:
         """The parenthesised flags of these messages, with \\Recent where they are."""
-        if self.recent and not self.recent.isdisjoint(uids):
-            recent = self.recent
+        if recent := set(self.recent.members(uids)):
             flags = [
                 intern_flags((*value, RECENT)) if uid in recent else value
                 for uid, value in zip(uids, flags, strict=True)

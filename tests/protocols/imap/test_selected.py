@@ -66,7 +66,7 @@ def test_ones_own_changes_are_not_told():
 def test_mod_sequences_are_told_as_soon_as_they_are_enabled():
     enabled: set[str] = set()
     view = selected(enabled=enabled)
-    view.recent.clear()
+    view.recent = UidSet()
     enabled.add("CONDSTORE")
     flag(view, 2)
     assert view.report_changes(True) == [b"* 2 FETCH (UID 2 FLAGS (\\Flagged) MODSEQ (3))\r\n"]
@@ -77,7 +77,7 @@ def test_recent_messages_belong_to_the_first_who_hears_of_them():
     reader = SelectedMailbox(made.open("INBOX"), read_only=True)
     first = SelectedMailbox(made.open("INBOX"), read_only=False)
     second = SelectedMailbox(made.open("INBOX"), read_only=False)
-    assert (reader.recent, first.recent, second.recent) == ({1}, {1}, set())
+    assert (reader.recent_count, first.recent_count, second.recent_count) == (1, 1, 0)
     add(made, [MESSAGE % (2, 2)])
     assert reader.report_changes(True) == [b"* 2 EXISTS\r\n* 2 RECENT\r\n"]
     assert second.report_changes(True) == [b"* 2 EXISTS\r\n* 1 RECENT\r\n"]
@@ -111,7 +111,7 @@ def test_what_is_not_announced_cannot_be_named():
 def test_search_keys_lose_all_that_the_store_cannot_know():
     view = selected()
     expunge(view, 2)
-    view.recent = {4}
+    view.recent = UidSet.of([4])
 
     def uids(*ranges):
         return Uids(UidSet(ranges))

@@ -8,6 +8,7 @@ RFC: 3501 §6.3.11, 9051 §6.3.12, 4315 §3 (APPENDUID), 7889 (APPENDLIMIT)
 from __future__ import annotations
 
 from mailpost.mail.errors import ErrorKind, MailError
+from mailpost.mail.foldertree import known_name
 from mailpost.protocols.imap.commands.context import Completed, Context, LiteralSink, into_folder
 from mailpost.storage.offload import settled
 from mailpost.storage.records import NewMessage
@@ -22,7 +23,8 @@ async def offered(context: Context, command: Append, size: int) -> LiteralSink:
     if not size:
         raise MailError(ErrorKind.CANNOT, "An empty message cannot be saved")
     account = context.account
-    if not any(folder.name == command.mailbox for folder in account.folders() if folder.selectable):
+    name = known_name(command.mailbox, account.separator)
+    if not any(folder.name == name for folder in account.folders() if folder.selectable):
         raise MailError(ErrorKind.NO_TARGET, "There is no such mailbox")
     spool: LiteralSink = account.spool(size)
     return spool

@@ -230,8 +230,8 @@ async def _from_store(context: Context, plan: _Plan, uids: list[int]) -> bool:
             answered += await _answer(context, plan, needs, batch, held=held, hold=hold)
             await context.drained()
     finally:
-        coming.addErrback(lambda failure: None)
         coming.cancel()
+        await coming.addErrback(lambda failure: None)
         await rows.aclose()
     return answered < len(uids)
 

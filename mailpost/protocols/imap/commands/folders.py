@@ -25,7 +25,7 @@ async def delete(context: Context, command: Delete) -> None:
     """DELETE. The session that deletes what it has selected is in the authenticated state afterwards."""
     await settled(context.account.delete(command.mailbox))
     selected = context.selected
-    if selected is not None and selected.gone and selected.mailbox.name == command.mailbox:
+    if selected is not None and selected.gone:
         context.deselect()
         context.write(b"* OK [CLOSED] The selected mailbox was deleted\r\n")
 

@@ -37,7 +37,7 @@ def _greeting(selected: SelectedMailbox) -> bytes:
     """All that is told of a mailbox on entering it."""
     live = selected.live
     lines = selected.keyword_lines()
-    lines.append(b"* %d EXISTS\r\n* %d RECENT\r\n" % (selected.view.exists, len(selected.recent)))
+    lines.append(b"* %d EXISTS\r\n* %d RECENT\r\n" % (selected.view.exists, selected.recent_count))
     unseen = live.first_unseen()
     if unseen >= 0:
         lines.append(b"* OK [UNSEEN %d] The first unseen message\r\n" % (unseen + 1))

@@ -1,6 +1,7 @@
 """APPEND. RFC: 3501 §6.3.11, 4315 §3, 7889"""
 
 from mailpost.mail.errors import ErrorKind, MailError
+from mailpost.mail.uidset import UidSet
 from mailpost.protocols.imap.settings import ImapSettings
 from tests.protocols.imap.commands.dialogue import Client, account
 
@@ -19,7 +20,7 @@ def test_the_answer_says_where_the_message_went():
 def test_flags_and_date():
     client = Client(account(), "INBOX")
     client.says(b'APPEND INBOX (\\seen $Work) "17-Jul-1996 02:44:25 -0700" {1}\r\nx')
-    client.selected.recent.clear()
+    client.selected.recent = UidSet()
     answer = client.says("FETCH 1 (FLAGS INTERNALDATE)")
     assert b'* 1 FETCH (FLAGS (\\Seen $Work) INTERNALDATE "17-Jul-1996 09:44:25 +0000")\r\n' in answer
     assert answer.startswith(b"* FLAGS (")

@@ -4,6 +4,7 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from mailpost.mail.errors import ErrorKind, MailError
+from mailpost.mail.uidset import UidSet
 from tests.protocols.imap.commands.dialogue import MESSAGE, Client, account, add, numbers
 
 MULTIPART = (
@@ -19,7 +20,7 @@ def one(octets: bytes = MULTIPART) -> Client:
     made = account()
     add(made, [octets], "INBOX", "\\Seen")
     client = Client(made, "INBOX")
-    client.selected.recent.clear()
+    client.selected.recent = UidSet()
     return client
 
 
@@ -29,7 +30,7 @@ def literal(label: bytes, octets: bytes) -> bytes:
 
 def test_what_is_in_memory():
     client = Client(account(3, "INBOX", "\\Seen"), "INBOX")
-    client.selected.recent = {3}
+    client.selected.recent = UidSet.of([3])
     assert client.lines("FETCH 1:* (UID FLAGS MODSEQ)") == [
         b"* 1 FETCH (UID 1 FLAGS (\\Seen) MODSEQ (2))",
         b"* 2 FETCH (UID 2 FLAGS (\\Seen) MODSEQ (2))",

@@ -3,6 +3,7 @@
 import pytest
 from twisted.internet.defer import Deferred
 
+from mailpost.mail.uidset import UidSet
 from tests.protocols.imap.commands.dialogue import MESSAGE, Client, account, add
 
 
@@ -15,7 +16,7 @@ def setting() -> Client:
     first.says("STORE 2:3 +FLAGS.SILENT (\\Seen)")
     first.says("STORE 4 +FLAGS.SILENT (\\Flagged)")
     client = Client(made, "INBOX")
-    client.selected.recent = {2, 3, 4}
+    client.selected.recent = UidSet.of([2, 3, 4])
     return client
 
 

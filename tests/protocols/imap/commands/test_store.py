@@ -2,6 +2,7 @@
 
 import pytest
 
+from mailpost.mail.uidset import UidSet
 from tests.protocols.imap.commands.dialogue import Client, account, numbers
 
 
@@ -9,7 +10,7 @@ def pair(messages: int = 3, *flags: str) -> tuple[Client, Client]:
     """Two clients on the same mailbox; nothing is recent for either."""
     made = account(messages, "INBOX", *flags)
     clients = Client(made, "INBOX"), Client(made, "INBOX")
-    clients[0].selected.recent.clear()
+    clients[0].selected.recent = UidSet()
     return clients
 
 
