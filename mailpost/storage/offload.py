@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator
+from contextlib import suppress
 from inspect import isawaitable
 from queue import SimpleQueue
 from threading import Lock, Thread
@@ -105,7 +106,7 @@ class _Job:
 
 
 def _failure() -> Failure:
-    return Failure()  # type: ignore[no-untyped-call]
+    return Failure()
 
 
 def _call(work: Callable[[], object]) -> object:
@@ -294,7 +295,8 @@ class Slices(Generic[T]):
         self._ended = True
         if self._ahead is not None:
             await self._ahead.addErrback(lambda _: None)
-        await self._offload._turns(self._lane, self._close())
+        with suppress(MailError):  # when the store is closing the generator goes with its last reference
+            await self._offload._turns(self._lane, self._close())
 
     def _next(self) -> Deferred[tuple[T] | None]:
         return self._offload._turns(self._lane, self._until_item())

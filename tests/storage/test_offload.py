@@ -264,6 +264,14 @@ class SlicesTests(Case):
         await items.aclose()
         self.assertEqual(await self.offload.read("a", int), 0)
 
+    async def test_closing_it_behind_the_store_does_no_harm(self) -> None:
+        items = self.offload.slices("a", self.items(50))
+        self.assertEqual(await anext(items), 0)
+        await self.offload.close()
+        await items.aclose()
+        with self.assertRaises(StopAsyncIteration):
+            await anext(items)
+
     async def test_a_failure_ends_it(self) -> None:
         def work() -> Generator[int, None, None]:
             yield 1
