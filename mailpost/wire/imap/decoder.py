@@ -172,11 +172,6 @@ class Decoder:
         """Octets that have arrived and no event has told of."""
         return len(self._buffer)
 
-    @property
-    def between_commands(self) -> bool:
-        """Nothing of the next command has been looked at."""
-        return self._state is _State.LINE and not self._text
-
     def feed(self, data: bytes) -> None:
         """Take what has arrived."""
         self._buffer.feed(data)

@@ -46,13 +46,14 @@ _SHOWN = 20
 class Reader:
     """A place in a command."""
 
-    __slots__ = ("_at", "_literals", "_next_literal", "text", "utf8")
+    __slots__ = ("_at", "_end", "_literals", "_next_literal", "text", "utf8")
 
     def __init__(self, line: CommandLine, at: int = 0, utf8: bool = False) -> None:
         self.text = line.text
         self.utf8 = utf8
         """Names of mailboxes are UTF-8 (after ENABLE UTF8=ACCEPT or IMAP4rev2), not modified UTF-7."""
         self._at = at
+        self._end = len(line.text.rstrip(b" "))
         self._literals = line.literals
         self._next_literal = 0
 
@@ -68,11 +69,11 @@ class Reader:
 
     def at_end(self) -> bool:
         """Nothing but spaces is left."""
-        return self._at >= len(self.text) or not self.text[self._at :].strip(b" ")
+        return self._at >= self._end
 
     def end(self) -> None:
         """The command must end here; spaces at its end do no harm."""
-        if self._at < len(self.text) and not self.at_end():
+        if self._at < self._end:
             raise self.error("the end of the command")
 
     def peek(self) -> bytes:

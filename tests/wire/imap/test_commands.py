@@ -198,41 +198,41 @@ SPARSE = b",".join(b"%d" % (3 * number) for number in range(1, 10_000))
 
 
 @pytest.mark.parametrize(
-    ("octets", "seconds"),
+    "octets",
     [
-        (b"FETCH " + SPARSE + b" FLAGS", 0.1),
-        (b"FETCH " + SPARSE[:-1] + b"x FLAGS", 0.1),
-        (b"FETCH " + b"1," * 30_000 + b" FLAGS", 0.3),
-        (b"SEARCH " + b"(" * 60_000, 0.1),
-        (b"SEARCH " + b"NOT " * 15_000 + b"ALL", 0.1),
-        (b"SEARCH " + b"OR " * 20_000 + b"ALL", 0.1),
-        (b"SEARCH " + b"ALL " * 15_000 + b"ALL", 0.1),
-        (b"SEARCH SUBJECT " + b'"' + b"\\" * 60_000, 0.1),
-        (b"SEARCH SUBJECT " + b'"' + b'\\"' * 30_000, 0.1),
-        (b"FETCH 1 (" + b"FLAGS " * 10_000 + b")", 0.1),
-        (b"FETCH 1 BODY[" + b"1." * 30_000 + b"MIME]", 0.1),
-        (b"FETCH 1 BODY[" + b"1" * 60_000 + b"]", 0.1),
-        (b"FETCH 1 BODY[HEADER.FIELDS (" + b"x " * 30_000 + b")]", 0.2),
-        (b"STORE 1 FLAGS (" + b"x " * 30_000 + b")", 0.1),
-        (b"STORE 1 FLAGS " + b"x " * 30_000, 0.2),
-        (b"ENABLE " + b"x " * 30_000, 0.5),
-        (b"ID (" + b'"a" "b" ' * 8_000 + b")", 0.2),
-        (b'LIST "" (' + b"* " * 30_000 + b")", 0.2),
-        (b"LIST () " + b"&" * 60_000 + b" *", 0.2),
-        (b"CREATE " + b"&AGE-" * 12_000, 0.2),
-        (b"LOGIN" + b" " * 60_000 + b"x", 0.1),
-        (b"NOOP" + b" " * 60_000, 0.1),
-        (b"AUTHENTICATE PLAIN " + b"A" * 60_001, 0.1),
-        (b"FETCH 1 FLAGS" + b" " * 60_000 + b"x", 0.1),
-        (b"UID SEARCH RETURN (" + b"MIN " * 15_000 + b")", 0.2),
+        b"FETCH " + SPARSE + b" FLAGS",
+        b"FETCH " + SPARSE[:-1] + b"x FLAGS",
+        b"FETCH " + b"1," * 30_000 + b" FLAGS",
+        b"SEARCH " + b"(" * 60_000,
+        b"SEARCH " + b"NOT " * 15_000 + b"ALL",
+        b"SEARCH " + b"OR " * 20_000 + b"ALL",
+        b"SEARCH " + b"ALL " * 15_000 + b"ALL",
+        b"SEARCH SUBJECT " + b'"' + b"\\" * 60_000,
+        b"SEARCH SUBJECT " + b'"' + b'\\"' * 30_000,
+        b"FETCH 1 (" + b"FLAGS " * 10_000 + b")",
+        b"FETCH 1 BODY[" + b"1." * 30_000 + b"MIME]",
+        b"FETCH 1 BODY[" + b"1" * 60_000 + b"]",
+        b"FETCH 1 BODY[HEADER.FIELDS (" + b"x " * 30_000 + b")]",
+        b"STORE 1 FLAGS (" + b"x " * 30_000 + b")",
+        b"STORE 1 FLAGS " + b"x " * 30_000,
+        b"ENABLE " + b"x " * 30_000,
+        b"ID (" + b'"a" "b" ' * 8_000 + b")",
+        b'LIST "" (' + b"* " * 30_000 + b")",
+        b"LIST () " + b"&" * 60_000 + b" *",
+        b"CREATE " + b"&AGE-" * 12_000,
+        b"LOGIN" + b" " * 60_000 + b"x",
+        b"NOOP" + b" " * 60_000,
+        b"AUTHENTICATE PLAIN " + b"A" * 60_001,
+        b"FETCH 1 FLAGS" + b" " * 60_000 + b"x",
+        b"UID SEARCH RETURN (" + b"MIN " * 15_000 + b")",
     ],
-    ids=lambda value: value[:16].decode() if isinstance(value, bytes) else "",
+    ids=lambda octets: octets[:16].decode(),
 )
-def test_no_line_takes_long(octets: bytes, seconds: float) -> None:
+def test_no_line_takes_long(octets: bytes) -> None:
     line = command_line(b"a " + octets)
     start = perf_counter()
     try:
         assert parse(line).command
     except (ParseError, MailError) as error:
         assert str(error)
-    assert perf_counter() - start < seconds
+    assert perf_counter() - start < 0.5
