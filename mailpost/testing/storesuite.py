@@ -2,7 +2,7 @@
 
     class MyStoreTests(StoreContract, TestCase):
         def make_store(self):
-            return MyStore(self.mktemp())
+            return MyStore()
 
 `TestCase` is `twisted.trial.unittest.TestCase`; pytest and trial both run it. `make_store` gives a new store whose
 separator is "/", or a Deferred or coroutine for one. A store that keeps its mail takes `PersistentStoreContract` and

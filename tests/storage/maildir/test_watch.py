@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
@@ -36,7 +38,8 @@ class WatchCase(TestCase):
         self.heard: list[str] = []
 
     def folder(self, name: str = "folder") -> Path:
-        root = Path(self.mktemp()) / name
+        root = Path(tempfile.mkdtemp()) / name
+        self.addCleanup(shutil.rmtree, root.parent)
         for directory in ("cur", "new"):
             (root / directory).mkdir(parents=True)
         return root
@@ -256,7 +259,7 @@ class ExhaustedTests(TestCase):
         self.patch(INotify, "_inotify", Exhausted)
         offload = Offload(reactor, threads=1)  # type: ignore[arg-type]
         watcher = Watcher(reactor, offload)
-        watch = watcher.watch([self.mktemp()], lambda: None)
+        watch = watcher.watch(["/nowhere"], lambda: None)
         self.assertEqual(list(watcher._polled), [watch])
         watcher.close()
         await offload.close()
