@@ -30,7 +30,7 @@ class Logout:
 
 @dataclass(frozen=True, slots=True)
 class StartTls:
-    """STARTTLS."""
+    """STARTTLS. RFC: 2595 §3.1"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Commands that tell of folders: LIST, LSUB, STATUS, NAMESPACE.
 
-RFC: 3501 §6.3.8 to §6.3.10, 5258 (LIST-EXTENDED), 6154 §5 (SPECIAL-USE), 5819 (LIST-STATUS), 2342, 8438 §3 (SIZE)
+RFC: 3501 §6.3.8 to §6.3.10, 5258 (LIST-EXTENDED), 6154 §5 (SPECIAL-USE), 5819 (LIST-STATUS), 2342
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ class StatusItem(Enum):
     UNSEEN = b"UNSEEN"
     DELETED = b"DELETED"
     SIZE = b"SIZE"
+    """Octets of all messages. RFC: 8438 §3.1"""
     HIGHESTMODSEQ = b"HIGHESTMODSEQ"
     MAILBOXID = b"MAILBOXID"
 
