@@ -14,7 +14,7 @@ RFC: 3501 §5.2, §7.4.1, 2180 §3, 7162 §3.1
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from mailpost.mail.flags import RECENT, SYSTEM_FLAGS, Flags, intern_flags
 from mailpost.mail.mime import Part, parse
@@ -57,13 +57,13 @@ class MessageInHand:
 class SelectedMailbox:
     """One session's view of one open mailbox. It is the `origin` of the changes that its session makes."""
 
-    def __init__(self, mailbox: IMailpostMailbox, *, read_only: bool, enabled: Collection[str] = ()) -> None:
+    def __init__(self, mailbox: IMailpostMailbox, *, read_only: bool, enabled: set[str] | None = None) -> None:
         """Everything that is in the mailbox now counts as announced: SELECT tells it in the same turn.
 
         Args:
             mailbox: opened for this session, which releases it through `release`.
             read_only: by EXAMINE, or since the mailbox is.
-            enabled: the session's extensions, followed as they are switched on; "CONDSTORE" adds MODSEQ to reports.
+            enabled: the session's own set of extensions; "CONDSTORE" in it adds MODSEQ to reports.
         """
         self.mailbox = mailbox
         self.live: LiveMailbox = mailbox.live
@@ -73,7 +73,9 @@ class SelectedMailbox:
         """UID and octets of the message that was last read in parts, so that the next part costs no file."""
         self.on_wake: Callable[[], None] | None = None
         """Called when something is in the journal, inside another's call: it must only schedule. For IDLE."""
-        self._enabled = enabled
+        self.keeps_modseq = self.live.highest_modseq > 0
+        """False for the adapter of a store that numbers no changes. RFC: 7162 §3.1.2.2"""
+        self._enabled = enabled if enabled is not None else set()
         self._cursor = self.live.attach(self)
         self._changed: set[int] = set()
         self._met = set(self.live.keywords())
@@ -90,7 +92,17 @@ class SelectedMailbox:
     @property
     def reports_modseq(self) -> bool:
         """Whether FETCH lines that nobody asked for carry MODSEQ. RFC: 7162 §3.1"""
-        return "CONDSTORE" in self._enabled
+        return self.keeps_modseq and "CONDSTORE" in self._enabled
+
+    def enable_condstore(self) -> None:
+        """A command has shown that the client knows of mod-sequences.
+
+        Raises:
+            ParseError: they are not kept here. RFC: 7162 §3.1.2.2
+        """
+        if not self.keeps_modseq:
+            raise ParseError("Mod-sequences are not kept in this mailbox")
+        self._enabled.add("CONDSTORE")
 
     async def refresh(self) -> None:
         """Let the store take note of what other programs did."""

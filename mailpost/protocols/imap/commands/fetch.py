@@ -179,7 +179,7 @@ async def fetch(context: Context, command: Fetch) -> Completed | None:
     if command.changed_since is not None and FetchAttribute.MODSEQ not in wanted:
         wanted.append(FetchAttribute.MODSEQ)
     if FetchAttribute.MODSEQ in wanted:
-        context.enabled.add("CONDSTORE")
+        selected.enable_condstore()
     plan = _Plan(wanted, selected)
     uids, some_gone = selected.named(command.numbers, command.uid)
     if some_gone and not uids:
@@ -221,13 +221,17 @@ async def _from_store(context: Context, plan: _Plan, uids: list[int]) -> bool:
         needs = tuple(need for need in needs if need is not Attribute.OCTETS)
         if not needs:
             return not await _answer(context, plan, (), [(uids[0],)], held=held)
-    answered = 0
+    come = answered = 0
     rows: Any = selected.mailbox.fetch(uids, needs)
     coming = _start(rows)
     try:
         while batch := await coming:
-            coming = _start(rows)
+            come += len(batch)
+            if come < len(uids):
+                coming = _start(rows)
             answered += await _answer(context, plan, needs, batch, held=held, hold=hold)
+            if come == len(uids):
+                break
             await context.drained()
     finally:
         coming.cancel()
@@ -266,6 +270,8 @@ async def _answer(
         if not rows:
             return 0
     fetched: dict[Fetched, Values] = dict(zip(needs, [*zip(*rows, strict=True)][1:], strict=True))
+    if held:
+        fetched[Attribute.OCTETS] = [held.octets]
     messages = [held] if held else [MessageInHand(octets) for octets in fetched.get(Attribute.OCTETS, ())]
     if hold and messages:
         selected.held = uids[0], messages[0]

@@ -2,7 +2,7 @@
 
 Attributes tell of children and special uses whether or not the client asked: RFC 3348 and 6154 permit it.
 
-RFC: 3501 §6.3.8, §6.3.9, 9051 §6.3.9, 5258 (extended LIST), 3348 (children), 6154 §2 (special use), 2342 (NAMESPACE)
+RFC: 3501 §6.3.8, §6.3.9, 9051 §6.3.9, 5258 (extended LIST), 3348 §3 (children), 6154 §2 (special use), 2342 (NAMESPACE)
 """
 
 from __future__ import annotations

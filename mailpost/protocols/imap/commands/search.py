@@ -24,7 +24,7 @@ async def search(context: Context, command: Search) -> None:
     if returns is not None and SearchReturn.SAVE in returns:
         raise ParseError("Results are not saved here")
     if command.modseq:
-        context.enabled.add("CONDSTORE")
+        selected.enable_condstore()
     found = await settled(selected.mailbox.search(selected.resolved(command.key)))
     uids = selected.present(found)
     numbers = uids if command.uid else selected.view.seqs(uids)

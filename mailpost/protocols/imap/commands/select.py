@@ -1,6 +1,6 @@
 """SELECT, EXAMINE, CLOSE and UNSELECT: into a mailbox and out of it.
 
-RFC: 3501 §6.3.1, §6.3.2, §6.4.2, 9051 §6.3.2, 3691 (UNSELECT), 7162 §3.1.2 (HIGHESTMODSEQ, NOMODSEQ)
+RFC: 3501 §6.3.1, §6.3.2, §6.4.2, 9051 §6.3.2, 3691 (UNSELECT), 7162 §3.1.2, §3.1.8
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _greeting(selected: SelectedMailbox) -> bytes:
     lines.append(
         b"* OK [UIDVALIDITY %d] UIDs are valid\r\n* OK [UIDNEXT %d] The next UID\r\n" % (live.uidvalidity, live.uidnext)
     )
-    if live.highest_modseq:
+    if selected.keeps_modseq:
         lines.append(b"* OK [HIGHESTMODSEQ %d] The latest change\r\n" % live.highest_modseq)
     else:
         lines.append(b"* OK [NOMODSEQ] Changes are not numbered here\r\n")

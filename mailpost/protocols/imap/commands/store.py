@@ -30,7 +30,7 @@ async def store(context: Context, command: Store) -> Completed | None:
     if selected.read_only:
         raise MailError(ErrorKind.READ_ONLY, "The mailbox is open read-only")
     if command.unchanged_since is not None:
-        context.enabled.add("CONDSTORE")
+        selected.enable_condstore()
     uids, some_gone = selected.named(command.numbers, command.uid)
     if some_gone and not uids:
         raise MailError(ErrorKind.EXPUNGED, "These messages no longer exist")

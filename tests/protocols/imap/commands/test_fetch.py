@@ -347,6 +347,8 @@ def test_a_big_message_is_read_once_however_many_parts_are_asked_for():
     assert sum(len(needs) == 2 for needs in reads) == 1
     assert b"0123456789" in client.says("UID FETCH 1 BODY.PEEK[TEXT]<0.10>")
     assert len(reads) == 10, "nothing is read for what is held"
+    assert big in client.says("UID FETCH 1 (BODY.PEEK[] BODY.PEEK[]<0.10>)")
+    assert len(reads) == 10
     assert b"Subject: small" in client.says("UID FETCH 2 BODY.PEEK[]<0.99>")
     assert len(reads) == 11
 

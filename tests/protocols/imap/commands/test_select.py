@@ -68,9 +68,18 @@ def test_a_mailbox_that_is_read_only_is_selected_so():
 
 
 def test_a_mailbox_without_mod_sequences_says_so():
-    made = account()
+    made = account(1)
     made.open("INBOX").live.highest_modseq = 0
-    assert b"* OK [NOMODSEQ] " in Client(made).says("SELECT INBOX")
+    client = Client(made)
+    assert b"* OK [NOMODSEQ] " in client.says("SELECT INBOX (CONDSTORE)")
+    for command in (
+        "FETCH 1 MODSEQ",
+        "FETCH 1 FLAGS (CHANGEDSINCE 1)",
+        "STORE 1 (UNCHANGEDSINCE 1) FLAGS ()",
+        "SEARCH MODSEQ 1",
+    ):
+        assert client.says(command).startswith(b"a BAD ")
+    assert client.lines("STORE 1 FLAGS ()")[0] == b"* 1 FETCH (FLAGS (\\Recent))"
 
 
 def test_another_select_closes_the_first_mailbox():
