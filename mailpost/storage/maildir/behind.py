@@ -15,6 +15,7 @@ from mailpost.storage.maildir.keywords import add_keywords
 from mailpost.storage.maildir.lane import Lane, LaneFolder
 from mailpost.storage.maildir.scan import conflicts, entries_of, renumber
 from mailpost.storage.maildir.uidlist import UIDLIST_FILE, UidList, append_uids, new_guid, write_uidlist
+from mailpost.storage.maildir.writing import bury
 
 SLICE = 0.010
 """Seconds that one job of writing behind takes, so that others get their turn."""
@@ -113,3 +114,19 @@ def _rewrite(lane: Lane, folder: LaneFolder, fd: int, known: UidList | None) -> 
     extensions = known.extensions if known is not None else ""
     folder.uidlist = write_uidlist(fd, UidList(row.uidvalidity, uidnext, guid, entries, extensions))
     row.reserved = uidnext
+
+
+def finish(lane: Lane, number: int, first_recent: int) -> None:
+    """All else that is written behind: lines of the UID list, files of expunged messages, who is recent.
+
+    Args:
+        lane: the account.
+        number: the folder.
+        first_recent: `LiveMailbox.first_recent`; 0 where that is not known.
+    """
+    bury(lane, number)
+    write_uids(lane, number)
+    folder = lane.folder(number)
+    if first_recent > folder.row.first_recent:
+        folder.row.first_recent = first_recent
+        lane.save(folder)

@@ -65,6 +65,9 @@ class Listener(Protocol):
     def arrived(self, folder: int, uids: Sequence[int], flags: Sequence[Flags], modseq: int, origin: object) -> None:
         """Messages came in."""
 
+    def found(self, folder: int, uids: Sequence[int]) -> None:
+        """Messages that have `arrived` were delivered by others: nobody has read them yet."""
+
     def flagged(self, folder: int, uids: Sequence[int], flags: Sequence[Flags], modseq: int, origin: object) -> None:
         """Messages have other flags."""
 

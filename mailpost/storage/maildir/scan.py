@@ -44,9 +44,13 @@ def load(lane: Lane, number: int) -> None:
     lane.news(lane.listener.loaded, number, folder.row, uids, [known[mask] for mask in masks], modseqs)
 
 
-def unload(lane: Lane, number: int) -> None:
-    """The folder's columns are no longer in memory."""
+def unload(lane: Lane, number: int, first_recent: int) -> None:
+    """The folder's columns are no longer in memory; messages from UID `first_recent` on are still recent."""
     lane.watched.discard(number)
+    folder = lane.folder(number)
+    if first_recent > folder.row.first_recent:
+        folder.row.first_recent = first_recent
+        lane.save(folder)
 
 
 def scan(lane: Lane, folder: LaneFolder) -> None:
@@ -205,7 +209,9 @@ def _arrived(lane: Lane, folder: LaneFolder, files: HeldFiles, names: list[str])
     modseq = lane.modseq(folder)
     messages.insert(lane.db, row.id, rows, modseq, int(time.time()))
     flags = [folder.bits.flags(one.flags) for one in rows]
-    lane.news(lane.listener.arrived, row.id, [one.uid for one in rows], flags, modseq, None)
+    came = [one.uid for one in rows]
+    lane.news(lane.listener.arrived, row.id, came, flags, modseq, None)
+    lane.news(lane.listener.found, row.id, came)
 
 
 def renumber(lane: Lane, folder: LaneFolder, theirs: UidList | None) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from mailpost.mail.errors import ErrorKind, MailError
-from mailpost.mail.foldertree import above, canonical_name, known_name
-from mailpost.storage.index import changes
+from mailpost.mail.foldertree import INBOX, above, canonical_name, known_name
+from mailpost.storage.index import changes, messages
 from mailpost.storage.index import folders as rows
 from mailpost.storage.maildir.lane import Lane
 from mailpost.storage.maildir.layout import (
@@ -189,8 +189,12 @@ def forget_intent(lane: Lane, intent: int) -> None:
     changes.end_intent(lane.db, intent)
 
 
-def open_account(lane: Lane, defaults: Mapping[str, SpecialUse | None]) -> None:
-    """The first job: finish or undo what was interrupted, find the folders; make those that a new account gets."""
+def open_account(lane: Lane, defaults: Mapping[str, SpecialUse | None] | None) -> list[int]:
+    """The first job: finish or undo what was interrupted, find the folders; make those that a new account gets.
+
+    Returns:
+        Numbers of folders in which something was left to be written behind.
+    """
     for intent in changes.intents(lane.db):
         if intent.operation == RENAMING:
             with suppress(MailError):  # another program has taken one of the names meanwhile
@@ -199,11 +203,11 @@ def open_account(lane: Lane, defaults: Mapping[str, SpecialUse | None]) -> None:
             undo(lane, intent.detail["folder"], intent.detail["bases"])
         changes.end_intent(lane.db, intent.id)
     sync_tree(lane)
-    existing = _existing(lane)
-    for name, use in defaults.items():
-        if name not in existing:
+    if defaults is not None:
+        for name, use in defaults.items():
             create(lane, name, use)
-    if defaults:
-        change_subscriptions(lane.root_fd, lane.layout, added=list(defaults), existing=list(defaults))
+        change_subscriptions(lane.root_fd, lane.layout, added=[INBOX, *defaults], existing=list(defaults))
     names = read_subscriptions(lane.root_fd, lane.layout, _existing(lane).keys()).names
     lane.news(lane.listener.subscribed, frozenset(names))
+    left = {folder for (folder,) in lane.db.execute("SELECT DISTINCT folder FROM dead")}
+    return sorted(left.union(messages.folders_unwritten(lane.db)))

@@ -1,0 +1,231 @@
+"""One open Maildir folder. What is in memory is answered in the reactor turn, all else goes through the lanes."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from mailpost.mail.errors import ErrorKind, MailError
+from mailpost.mail.flags import DELETED, RECENT, SEEN, FlagChange, Flags, intern_flags
+from mailpost.mail.searchkeys import SearchKey
+from mailpost.storage.interfaces import IMailpostMailbox
+from mailpost.storage.live import LiveMailbox
+from mailpost.storage.maildir import writing
+from mailpost.storage.maildir.lane import FolderInfo
+from mailpost.storage.maildir.searching import Facts, Scans, Search
+from mailpost.storage.records import Copied, Fetched, Status, Stored
+
+if TYPE_CHECKING:
+    from mailpost.storage.maildir.account import MaildirAccount
+    from mailpost.storage.maildir.watch import FolderWatch
+
+
+@implementer(IMailpostMailbox)
+class MaildirMailbox:
+    """An open folder; made by `MaildirAccount`.
+
+    Args:
+        account: whose folder it is.
+        folder: which.
+        live: its columns.
+    """
+
+    read_only = False
+    keywords_allowed = True
+
+    def __init__(self, account: MaildirAccount, folder: FolderInfo, live: LiveMailbox) -> None:
+        self._account = account
+        self.folder = folder
+        self.live = live
+        self.uses = 0
+        """How many have opened it and not released it."""
+        self.dirty = True
+        """Somebody else may have changed the directories since they were looked at."""
+        self.looking: list[Deferred[None]] | None = None
+        """Those who wait for a look that is under way; None when none is."""
+        self._first_recent = live.first_recent
+        self.watch: FolderWatch | None = None
+        self._facts = Facts()
+        self._scans = Scans(account.reading, folder)
+
+    @property
+    def name(self) -> str:
+        """The folder's full name."""
+        return self.folder.name
+
+    def moved(self, folder: FolderInfo) -> None:
+        """The folder has another name."""
+        self.folder = folder
+        self._scans = Scans(self._account.reading, folder)
+
+    async def refresh(self) -> None:
+        """Take note of what other programs did."""
+        await self._account.refresh(self)
+
+    def release(self) -> None:
+        """One of those who opened it is done."""
+        self.uses -= 1
+        self._account.released(self)
+
+    @property
+    def recent_claimed(self) -> bool:
+        """Whether a session has seen recent messages since this was opened."""
+        return self.live.first_recent != self._first_recent
+
+    def close(self) -> None:
+        """No longer watch the directories."""
+        if self.watch is not None:
+            self.watch.stop()
+            self.watch = None
+
+    def forget_facts(self) -> None:
+        """Free what only searches need."""
+        self._facts = Facts()
+
+    # -- reading
+
+    async def fetch(self, uids: Sequence[int], attributes: Sequence[Fetched]) -> AsyncIterator[list[tuple[Any, ...]]]:
+        """Rows in batches, the next one being made while one is sent."""
+        present = self._present(uids)
+        if not attributes:
+            if present:
+                yield [(uid,) for uid in present]
+            return
+        account = self._account
+        slices = account.slices(account.reading.fetch(self.folder, present, tuple(attributes)))
+        try:
+            async for batch in slices:
+                account.keep(self.folder, batch.summaries, batch.fields)
+                if batch.missed:
+                    self.dirty = True
+                if batch.rows:
+                    yield batch.rows
+        finally:
+            await slices.aclose()
+
+    def _present(self, uids: Sequence[int]) -> Sequence[int]:
+        """Those that are here, as a list of its own (not the live column, which changes)."""
+        live = self.live
+        places = live.positions(uids)
+        if isinstance(places, range):
+            return live.uids[places.start : places.stop]
+        return [live.uids[at] for at in places]
+
+    def _spans(self, uids: Sequence[int]) -> list[tuple[int, int]]:
+        """The messages of these UIDs that are here, as spans that hold no other message."""
+        live = self.live
+        places = live.positions(uids)
+        if not places:
+            return []
+        if isinstance(places, range):
+            return [(live.uids[places.start], live.uids[places.stop - 1])]
+        spans: list[tuple[int, int]] = []
+        first = last = places[0]
+        for at in places[1:]:
+            if at != last + 1:
+                spans.append((live.uids[first], live.uids[last]))
+                first = at
+            last = at
+        spans.append((live.uids[first], live.uids[last]))
+        return spans
+
+    async def search(self, key: SearchKey) -> list[int]:
+        """The UIDs that match."""
+        live = self.live
+        search = Search(
+            uids=live.uids[:],
+            flags=live.flags[:],
+            modseqs=live.modseqs[:],
+            column=self._column,
+            sliced=self._sliced,
+            texts=self._texts,
+            scans=self._scans,
+        )
+        return await search.run(key)
+
+    async def _sliced(self, scan: Generator[None, None, list[int]]) -> list[int]:
+        return await self._account.sliced(scan)
+
+    async def _texts(self, field: str, needle: str, uids: Sequence[int]) -> list[int]:
+        found, made = await self._account.sliced(self._scans.texts(field, needle, uids))
+        self._account.keep(self.folder, made, ())
+        return found
+
+    async def _column(self, column: str, uids: Sequence[int]) -> Mapping[int, int]:
+        facts = self._facts
+        lacking = facts.lacking(column, uids)
+        if lacking and column == "internaldate":
+            facts.columns[column].update(await self._account.read(self._scans.internaldates, lacking))
+        elif lacking:
+            found, made = await self._account.sliced(self._scans.facts(column, lacking))
+            self._account.keep(self.folder, made, ())
+            facts.columns[column].update(found)
+        return facts.columns[column]
+
+    # -- changing
+
+    def _check(self) -> None:
+        if self.live.gone:
+            raise MailError(ErrorKind.NO_SUCH_FOLDER, "The folder is gone")
+
+    async def store(
+        self,
+        uids: Sequence[int],
+        change: FlagChange,
+        flags: Flags,
+        unchanged_since: int | None = None,
+        origin: object | None = None,
+    ) -> Stored:
+        """Change flags."""
+        self._check()
+        spans = self._spans(uids)
+        if not spans:
+            return Stored(())
+        return await self._account.write(
+            writing.store,
+            self.folder.number,
+            spans,
+            change=change,
+            named=intern_flags(flags - {RECENT}),
+            limit=unchanged_since,
+            origin=origin,
+        )
+
+    async def expunge(self, uids: Sequence[int] | None = None, origin: object | None = None) -> list[int]:
+        """Remove what is deleted."""
+        self._check()
+        spans = None if uids is None else self._spans(uids)
+        if spans is not None and not spans:
+            return []
+        return await self._account.expunge(self.folder, spans, origin)
+
+    async def copy(self, uids: Sequence[int], target: str, move: bool = False, origin: object | None = None) -> Copied:
+        """Copy or move."""
+        self._check()
+        return await self._account.copy(self.folder, self._spans(uids), target, move, origin)
+
+    # -- counting
+
+    @property
+    def recent(self) -> int:
+        """How many messages no read-write session has seen."""
+        return len(self.live.uids) - bisect_left(self.live.uids, self.live.first_recent)
+
+    def status(self, size: int) -> Status:
+        """The counts of what is in memory. `size`: the sum of all sizes."""
+        live = self.live
+        return Status(
+            messages=len(live.uids),
+            recent=self.recent,
+            unseen=sum(SEEN not in flags for flags in live.flags),
+            deleted=sum(DELETED in flags for flags in live.flags),
+            size=size,
+            uidnext=live.uidnext,
+            uidvalidity=live.uidvalidity,
+            highest_modseq=live.highest_modseq,
+            mailbox_id=live.mailbox_id,
+        )

@@ -1,0 +1,93 @@
+"""Opening the files of an account: its root, state, cache and generation; a damaged state is set aside. Blocking."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from mailpost.storage.index.cache import CACHE_FILE, CacheFile
+from mailpost.storage.index.generation import GENERATION_FILE, Generation
+from mailpost.storage.index.state import STATE_FILE, DamagedError, Readers, StateFile
+from mailpost.storage.maildir.files import Ballast, mail_errors
+from mailpost.storage.maildir.layout import open_root
+
+_PREFIX = "mailpost-"
+"""What our files in a Maildir's root begin with."""
+
+
+@dataclass(slots=True)
+class OpenedFiles:
+    """What an open account holds."""
+
+    root: str
+    root_fd: int
+    state: StateFile
+    state_readers: Readers
+    cache: CacheFile
+    cache_readers: Readers
+    generation: Generation
+    ballast: Ballast
+    is_new: bool
+    """The root was not there before."""
+    set_aside: str | None
+    """Where a damaged state was put."""
+
+    def close(self) -> None:
+        """Close all but the root, which the lane closes."""
+        self.state_readers.close()
+        self.cache_readers.close()
+        self.cache.close()
+        self.state.close()
+        self.generation.close()
+
+
+def open_files(root: Path, index: Path | None) -> OpenedFiles:
+    """Open an account, making what is missing.
+
+    Args:
+        root: its Maildir.
+        index: the folder of tiers 2 and 3; None for the root itself.
+
+    Raises:
+        MailError: UNAVAILABLE for a state written by a newer server; NO_PERMISSION, DISK_FULL and the like.
+    """
+    is_new = not (root / "cur").is_dir()
+    root_fd = open_root(root)
+    try:
+        with mail_errors():
+            place = str(root / _PREFIX) if index is None else str(index) + "/"
+            if index is not None:
+                index.mkdir(mode=0o700, parents=True, exist_ok=True)
+            state, set_aside = _open_state(place + STATE_FILE)
+            ballast = Ballast(root_fd)
+            ballast.ensure()
+            return OpenedFiles(
+                root=str(root),
+                root_fd=root_fd,
+                state=state,
+                state_readers=Readers(place + STATE_FILE),
+                cache=CacheFile(place + CACHE_FILE),
+                cache_readers=Readers(place + CACHE_FILE, ("PRAGMA mmap_size=268435456",)),
+                generation=Generation(place + GENERATION_FILE),
+                ballast=ballast,
+                is_new=is_new,
+                set_aside=set_aside,
+            )
+    except BaseException:
+        os.close(root_fd)
+        raise
+
+
+def _open_state(path: str) -> tuple[StateFile, str | None]:
+    """The state, made anew if it is damaged: then the damaged one's new name too."""
+    try:
+        return StateFile(path), None
+    except DamagedError:
+        aside = f"{path}.corrupt-{time.strftime('%Y%m%dT%H%M%S')}"
+        for suffix in ("", "-wal", "-shm"):
+            file = Path(path + suffix)
+            if file.exists():
+                file.rename(aside + suffix)
+        return StateFile(path), aside

@@ -1,0 +1,84 @@
+"""Receiving a message: a small one in memory, a larger one into a file as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredLock
+from zope.interface import implementer
+
+from mailpost.mail.errors import ErrorKind, MailError
+from mailpost.storage.interfaces import ISpool
+from mailpost.storage.maildir.delivery import Spool
+
+LARGEST_IN_MEMORY = 256 * 1024
+_PIECE = 256 * 1024
+
+
+@implementer(ISpool)
+class MaildirSpool:
+    """A message on its way in.
+
+    Args:
+        thread: runs a function in a thread.
+        tmp: opens the spool file, called in a thread: the spool, and what keeps its directory open.
+    """
+
+    def __init__(self, thread: Callable[..., Deferred[Any]], tmp: Callable[[], tuple[Spool, object]]) -> None:
+        self.size = 0
+        self._thread = thread
+        self._tmp = tmp
+        self._pieces: list[bytes] = []
+        self._held = 0
+        self._file: Spool | None = None
+        self._directory: object = None
+        self._writing = DeferredLock()
+        self._aborted = False
+
+    def write(self, data: bytes) -> Awaitable[None] | None:
+        """Take the next octets."""
+        if self._aborted:
+            raise MailError(ErrorKind.CANNOT, "This message was given up")
+        self.size += len(data)
+        self._pieces.append(data)
+        self._held += len(data)
+        if self._held < _PIECE or self.size <= LARGEST_IN_MEMORY:
+            return None
+        return Deferred.fromCoroutine(self._written())
+
+    async def _written(self) -> None:
+        """Write what is held, after what is being written."""
+        await self._writing.acquire()
+        try:
+            pieces, self._pieces, self._held = self._pieces, [], 0
+            if pieces and not self._aborted:
+                await self._thread(self._put, b"".join(pieces))
+        finally:
+            self._writing.release()
+
+    def _put(self, data: bytes) -> None:
+        if self._file is None:
+            self._file, self._directory = self._tmp()
+        self._file.write(data)
+
+    async def finished(self) -> bytes | Spool:
+        """The whole message: its octets, or the file that holds them."""
+        if self._aborted:
+            raise MailError(ErrorKind.CANNOT, "This message was given up")
+        if self._file is not None or self._writing.locked:
+            await self._written()
+        if self._file is None:
+            return b"".join(self._pieces)
+        return self._file
+
+    def abort(self) -> None:
+        """Throw it away."""
+        self._aborted = True
+        self._pieces = []
+        if self._file is not None or self._writing.locked:
+            self._writing.run(self._drop).addErrback(lambda _: None)  # the store is closing: tmp is cleaned some day
+
+    def _drop(self) -> Deferred[None] | None:
+        file, self._file = self._file, None
+        return None if file is None else self._thread(file.abort)

@@ -1,0 +1,194 @@
+"""What an account does behind its answers: file names, UID lists, removed folders, and summaries for the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Generator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from mailpost.mail.errors import ErrorKind, MailError
+from mailpost.mail.summary import Summary
+from mailpost.storage.maildir import behind, scan, tree
+from mailpost.storage.maildir.lane import FolderInfo
+
+if TYPE_CHECKING:
+    from mailpost.storage.maildir.account import MaildirAccount
+
+BEHIND_SECONDS = 0.3
+"""How long after a change the tree is brought in line with the state."""
+VERIFY_SECONDS = 5.0
+"""How long a folder is to be quiet before it is listed once more."""
+PAUSE_SECONDS = 0.02
+"""Between two slices of work that nobody waits for."""
+_GROUP = 50
+
+
+class Upkeep:
+    """The chores of one account.
+
+    Args:
+        account: whose.
+        clock: when.
+    """
+
+    _log = Logger()
+
+    def __init__(self, account: MaildirAccount, clock: IReactorTime) -> None:
+        self._account = account
+        self._clock = clock
+        self._changed: dict[int, None] = {}
+        self._verify: dict[int, None] = {}
+        self._removed = False
+        self._fresh: dict[int, list[tuple[int, bytes | None]]] = {}
+        self._timer: Any = None
+        self._verifier: Any = None
+        self._writing = False
+        self._summarising = False
+        self._running: set[Deferred[None]] = set()
+        self._closed = False
+
+    # -- taking note
+
+    def changed(self, folder: int) -> None:
+        """Something is to be written behind in this folder."""
+        self._changed[folder] = None
+        self._soon()
+
+    def folder_removed(self) -> None:
+        """There are files of a removed folder to be freed."""
+        self._removed = True
+        self._soon()
+
+    def fresh(self, folder: int, messages: Sequence[tuple[int, bytes | None]]) -> None:
+        """Messages to be summarised: (UID, octets if they are at hand) each."""
+        self._fresh.setdefault(folder, []).extend(messages)
+        if not self._summarising and not self._closed:
+            self._summarising = True
+            self._run(self._summarise())
+
+    def _soon(self) -> None:
+        if self._timer is None and not self._writing and not self._closed:
+            self._timer = self._clock.callLater(BEHIND_SECONDS, self._begin)
+
+    def _begin(self) -> None:
+        self._timer = None
+        self._writing = True
+        self._run(self._write())
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do this; what goes wrong is logged, unless the account is closing."""
+        running = Deferred.fromCoroutine(work)
+        self._running.add(running)
+
+        def done(result: Any) -> None:
+            self._running.discard(running)
+            if isinstance(result, Failure) and not (
+                isinstance(result.value, MailError) and result.value.kind is ErrorKind.UNAVAILABLE
+            ):
+                self._log.failure("upkeep of {user} failed", failure=result, user=self._account.user)
+
+        running.addBoth(done)
+
+    # -- writing behind
+
+    async def _write(self) -> None:
+        """Work off what is noted, a slice at a time."""
+        try:
+            while self._changed or self._removed:
+                folders, self._changed = list(self._changed), {}
+                for folder in folders:
+                    await self._write_folder(folder)
+                if self._removed:
+                    self._removed = await self._account.write(tree.purge)
+        finally:
+            self._writing = False
+            if self._changed:
+                self._soon()
+            if self._verify and self._verifier is None and not self._closed:
+                self._verifier = self._clock.callLater(VERIFY_SECONDS, self._begin_verifying)
+
+    async def _write_folder(self, folder: int) -> None:
+        account = self._account
+        mailbox = account.registry.mailboxes.get(folder)
+        recent = mailbox.live.first_recent if mailbox is not None else 0
+        try:
+            while await account.write(behind.write_flags, folder):
+                pass
+            await account.write(behind.finish, folder, recent)
+        except MailError as error:
+            if error.kind not in {ErrorKind.NO_SUCH_FOLDER, ErrorKind.UNAVAILABLE}:
+                self._log.warn("{user}: the tree could not be written: {text}", user=account.user, text=error.text)
+            return
+        self._verify[folder] = None
+
+    def _begin_verifying(self) -> None:
+        self._verifier = None
+        folders, self._verify = list(self._verify), {}
+        self._run(self._verify_all(folders))
+
+    async def _verify_all(self, folders: list[int]) -> None:
+        for folder in folders:
+            if folder in self._changed:
+                self._verify[folder] = None
+            elif self._account.registry.of(folder) is not None:
+                await self._account.write(scan.verify, folder)
+
+    # -- summaries
+
+    async def _summarise(self) -> None:
+        """Summarise what is fresh, in slices with pauses: those that need the reactor come first."""
+        account = self._account
+        try:
+            while self._fresh and not self._closed:
+                number = next(iter(self._fresh))
+                group, self._fresh[number] = self._fresh[number][:_GROUP], self._fresh[number][_GROUP:]
+                if not self._fresh[number]:
+                    del self._fresh[number]
+                info = account.registry.of(number)
+                if info is not None:
+                    made = await account.sliced(self._made(info, group))
+                    account.keep(info, made, ())
+                await self._pause()
+        finally:
+            self._summarising = False
+
+    def _made(
+        self, info: FolderInfo, group: Sequence[tuple[int, bytes | None]]
+    ) -> Generator[None, None, list[tuple[int, Summary]]]:
+        reading = self._account.reading
+        made: list[tuple[int, Summary]] = []
+        for uid, octets in group:
+            if octets is not None:
+                made.append((uid, reading.summarise(octets)))
+                yield
+        unread = reading.unsummarised(info, [uid for uid, octets in group if octets is None])
+        for some in reading.summaries(info, unread):
+            made += some or ()
+            yield
+        return made
+
+    def _pause(self) -> Deferred[None]:
+        pause: Deferred[None] = Deferred()
+        self._clock.callLater(PAUSE_SECONDS if not self._closed else 0, pause.callback, None)
+        return pause
+
+    # -- the end
+
+    async def close(self) -> None:
+        """Write all that is behind, now."""
+        self._closed = True
+        self._fresh.clear()
+        for timer in (self._timer, self._verifier):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._verifier = None
+        for number, mailbox in self._account.registry.mailboxes.items():
+            if mailbox.recent_claimed:
+                self._changed[number] = None
+        while self._running:
+            await next(iter(self._running))
+        await self._write()

@@ -1,0 +1,24 @@
+"""The Maildir store fulfils the contract of all stores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twisted.internet import reactor
+from twisted.trial.unittest import TestCase
+
+from mailpost.storage.maildir.store import MaildirStore
+from mailpost.testing.storesuite import PersistentStoreContract
+from mailpost.wire.imap.structures import summarise
+
+
+class MaildirStoreTests(PersistentStoreContract, TestCase):
+    def make_store(self) -> MaildirStore:
+        self.place = Path(self.mktemp())
+        return self._store()
+
+    def _store(self) -> MaildirStore:
+        return MaildirStore(reactor, lambda user: self.place / user, summarise)
+
+    def reopen(self, closed_store: object) -> MaildirStore:
+        return self._store()
