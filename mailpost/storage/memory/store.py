@@ -101,7 +101,7 @@ class MemoryAccount:
             raise MailError(ErrorKind.FOLDER_EXISTS, f"There is a folder {name} already")
         self._make_above(name)
         box = self._mailboxes[name] = MemoryMailbox(
-            Folder(name, True, special_use, f"M{uuid4().hex}"), self._next_uidvalidity(), self._summariser, self._target
+            Folder(name, True, special_use, f"M{uuid4().hex}"), self._next_uidvalidity(), self._summariser, self.open
         )
         return box.folder
 
@@ -157,17 +157,11 @@ class MemoryAccount:
         """Add messages."""
         now = int(self._clock())
         new = [_message(message, now) for message in messages]
-        box = self._target(name)
+        box = self.open(name)
         return Appended(box.live.uidvalidity, box.add(new, origin))
 
     def release(self) -> None:
         """The account stays."""
-
-    def _target(self, name: str) -> MemoryMailbox:
-        box = self._mailboxes.get(known_name(name, self.separator))
-        if box is None:
-            raise no_such(name)
-        return box
 
     def _make_above(self, name: str) -> None:
         for upper in above(name, self.separator):
