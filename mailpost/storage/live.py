@@ -202,7 +202,7 @@ class LiveMailbox:
     def vanish(self) -> None:
         """The folder is no longer this folder: tell all sessions."""
         self.gone = True
-        self._wake()
+        self.wake()
 
     # -- the journal
 
@@ -217,9 +217,10 @@ class LiveMailbox:
             for cursor in list(self._cursors):
                 cursor.watcher.catch_up()
             self._trim()
-        self._wake()
+        self.wake()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Tell all sessions that there may be something new: in the journal, or to be found by a refresh."""
         for cursor in list(self._cursors):
             cursor.watcher.wake()
 

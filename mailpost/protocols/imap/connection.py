@@ -34,10 +34,11 @@ from mailpost.protocols.connection import (
 from mailpost.protocols.imap.authentication import ServerAuthentication
 from mailpost.protocols.imap.commands.context import LiteralSink, TlsState
 from mailpost.protocols.imap.commands.table import COMMANDS, CommandSpec
+from mailpost.protocols.imap.compat import MessageFile
 from mailpost.protocols.imap.peer import STOCK, Stock
 from mailpost.protocols.imap.session import Session
 from mailpost.protocols.imap.settings import ImapSettings
-from mailpost.protocols.imap.stock import StockFile, StockRun
+from mailpost.protocols.imap.stock import StockRun
 from mailpost.protocols.login import LoggedIn, Login
 from mailpost.storage.interfaces import IMailAccount
 from mailpost.wire.imap.decoder import CommandLine
@@ -250,7 +251,7 @@ class MailpostIMAP4Server(imap4.IMAP4Server):
         """Where a message literal for such a command goes."""
         if size > self.settings.message_size:
             raise MailError(ErrorKind.MESSAGE_TOO_BIG, f"Messages may have {self.settings.message_size} octets")
-        return StockFile()
+        return MessageFile()
 
     def _stringLiteral(self, size: int) -> Any:
         if self._stock_run is None or size > self._literalStringLimit:

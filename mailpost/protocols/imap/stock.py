@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Sequence
-from tempfile import SpooledTemporaryFile
 from typing import IO, Any, Protocol
 
 from twisted.internet.defer import Deferred, DeferredList, succeed
@@ -17,30 +16,11 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from mailpost.protocols.imap.commands.context import LiteralSink
+from mailpost.protocols.imap.compat import MessageFile
 from mailpost.wire.imap.decoder import CommandLine
-
-IN_MEMORY = 1024 * 1024
-"""Octets of a message that are kept out of a file."""
 
 _ANNOUNCEMENT = re.compile(rb"~?\{(\d+)\+?\}\Z")
 _FINAL = (b"OK", b"NO", b"BAD")
-
-
-class StockFile:
-    """A message literal as the base class has it: a file."""
-
-    def __init__(self) -> None:
-        self.size = 0
-        # Whoever takes the message closes it; it vanishes with the last reference otherwise.
-        self.file: IO[bytes] = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115
-
-    def write(self, data: bytes) -> None:
-        """Take the next octets."""
-        self.size += len(data)
-        self.file.write(data)
-
-    def abort(self) -> None:
-        """Nothing to do: the message belongs to the command that got it."""
 
 
 class Server(Protocol):
@@ -111,16 +91,13 @@ class StockRun:
     def next_string(self) -> Deferred[tuple[bytes, bytes]]:
         """The next literal, and the line behind it."""
         value, rest = self._literals.popleft()
-        return succeed((value.file.read() if isinstance(value, StockFile) else value, rest))
+        return succeed((value.opened().read() if isinstance(value, MessageFile) else value, rest))
 
     def next_file(self) -> Deferred[tuple[IO[bytes], bytes]]:
         """The next literal as a file, and the line behind it."""
         value, rest = self._literals.popleft()
-        if not isinstance(value, StockFile):
-            octets, value = value, StockFile()
-            value.write(octets)
-        value.file.seek(0)
-        return succeed((value.file, rest))
+        file = value if isinstance(value, MessageFile) else MessageFile.of(value)
+        return succeed((file.opened(), rest))
 
 
 def _plain(line: bytes) -> bytes:

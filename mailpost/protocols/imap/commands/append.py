@@ -39,4 +39,5 @@ async def append(context: Context, command: Append) -> Completed:
     with into_folder():
         appended = await settled(context.account.append(command.mailbox, messages, origin=context.selected))
     context.streamed.clear()
-    return Completed(code=appenduid(appended))
+    # An adapted mailbox does not know the UIDs.
+    return Completed(code=appenduid(appended) if appended.uids else b"")
