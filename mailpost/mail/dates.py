@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import NamedTuple
 
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
@@ -148,9 +149,13 @@ def parse_internaldate(text: bytes | str) -> int:
 def format_internaldate(seconds: int) -> str:
     """The IMAP date-time of this time in UTC, without quotes; always 26 characters. RFC: 3501 §9 (date-time)"""
     days, rest = divmod(seconds, _DAY_SECONDS)
+    return f"{_day_text(days)} {rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02} +0000"
+
+
+@lru_cache(4096)  # a mailbox has many messages of few days
+def _day_text(days: int) -> str:
     day = date.fromordinal(min(max(_EPOCH_DAY + days, 1), date.max.toordinal()))
-    hour, minute, second = rest // 3600, rest // 60 % 60, rest % 60
-    return f"{day.day:02}-{_MONTHS[day.month - 1]}-{day.year:04} {hour:02}:{minute:02}:{second:02} +0000"
+    return f"{day.day:02}-{_MONTHS[day.month - 1]}-{day.year:04}"
 
 
 def internal_day(seconds: int) -> int:
