@@ -207,12 +207,7 @@ class MaildirAccount:
             await self.write(tree.create, new, None)
             await self.copy(info, [_EVERYTHING], new, True, None)
             return
-        intent, moves = await self.write(tree.announce_rename, old, new)
-        try:
-            await self.write(tree.rename, intent, moves)
-        except MailError:
-            await self.write(tree.forget_intent, intent)
-            raise
+        await self.write(tree.rename, old, new)
 
     # -- open folders
 
@@ -329,11 +324,7 @@ class MaildirAccount:
         incoming = [await self._incoming(message) for message in messages]
         if not incoming:
             return Appended(0, ())
-        if len(incoming) == 1:
-            appended = await self.write(writing.append, info.number, incoming, None, origin)
-        else:
-            intent = await self.write(writing.announce_append, info.number, incoming)
-            appended = await self._announced(intent, writing.append, info.number, incoming, intent, origin)
+        appended = await self.write(writing.append, info.number, incoming, origin)
         octets = [one.octets if isinstance(one.octets, bytes) else None for one in incoming]
         self.upkeep.fresh(info.number, list(zip(appended.uids, octets, strict=True)))
         return appended
@@ -349,22 +340,10 @@ class MaildirAccount:
         date = int(time.time()) if message.internaldate is None else message.internaldate
         return Incoming(whole, intern_flags(message.flags - {RECENT}), date)
 
-    async def _announced(
-        self, intent: int | None, job: Callable[Concatenate[Lane, P], T], *args: P.args, **named: P.kwargs
-    ) -> T:
-        """The second half of something that was announced; if it fails, the intent is void, since nothing is left."""
-        try:
-            return await self.write(job, *args, **named)
-        except Exception:
-            if intent is not None:
-                await self.write(tree.forget_intent, intent)
-            raise
-
     async def copy(self, source: FolderInfo, spans: Spans, target: str, move: bool, origin: object | None) -> Copied:
         """Copy or move messages."""
         to = self.registry.selectable(target)
-        plan = await self.write(writing.announce_copy, source.number, to.number, spans, move)
-        copied = await self._announced(plan.intent, writing.copy, plan, move, origin)
+        copied = await self.write(writing.copy, source.number, to.number, spans, move=move, origin=origin)
         pairs = list(zip(copied.source_uids, copied.target_uids, strict=True))
         if pairs:
             self._cached(self._opened.cache.copy, source.cache_key, to.cache_key, pairs)

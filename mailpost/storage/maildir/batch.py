@@ -41,6 +41,7 @@ class Batches:
         self._afterwards: list[Callable[[], object]] = []
         self._undo: list[Callable[[], object]] = []
         self._news: list[News] = []
+        self._marks = 0, 0, 0
         self.told: deque[News] = deque()
         """News of committed batches, to be called in the reactor, oldest first."""
         self.foreign: Callable[[], None] = lambda: None
@@ -84,17 +85,18 @@ class Batches:
 
     def run(self, job: Callable[[], T]) -> T:
         """Do one job in a savepoint."""
-        news, afterwards, undo = len(self._news), len(self._afterwards), len(self._undo)
+        self._marks = len(self._news), len(self._afterwards), len(self._undo)
         with index_errors():
             self.db.execute("SAVEPOINT job")
             try:
                 value = job()
             except BaseException:
+                news, afterwards, undo = self._marks
                 del self._news[news:], self._afterwards[afterwards:]
-                self._undo_from(undo)
                 with suppress(sqlite3.Error):  # a full disk may have ended the transaction: then commit says so
                     self.db.execute("ROLLBACK TO job")
                     self.db.execute("RELEASE job")
+                self._undo_from(undo)
                 self.doubt()
                 raise
             self.db.execute("RELEASE job")
@@ -114,11 +116,23 @@ class Batches:
             self._generation.bump()
             if self._data_version() != self._version:  # between two batches of ours; the next begin looks again
                 self._generation.seen = b""
-        news, afterwards = self._news, self._afterwards
+        afterwards = self._afterwards
+        self.told.extend(self._news)
         self._reset()
-        self.told.extend(news)
         for work in afterwards:
             work()
+
+    def divide(self) -> None:
+        """In a job: commit, durably, what it and those before it have done so far, and go on in a new transaction.
+
+        What the job holds of rows is to be read again, since another process may have been between.
+        """
+        self._durable = True
+        self.db.execute("RELEASE job")
+        self.commit()
+        self._marks = 0, 0, 0
+        self.begin()
+        self.db.execute("SAVEPOINT job")
 
     def abort(self) -> None:
         """Undo what is left of a batch."""

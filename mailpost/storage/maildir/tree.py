@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.foldertree import INBOX, above, canonical_name, known_name
@@ -129,8 +130,8 @@ def purge(lane: Lane, most: int = 200) -> bool:
     return not purge_trash(lane.root_fd, most)
 
 
-def announce_rename(lane: Lane, old: str, new: str) -> tuple[int, list[tuple[str, str]]]:
-    """Check a rename and note it, durable: the intent and the moves of directories."""
+def rename(lane: Lane, old: str, new: str) -> None:
+    """Rename a folder and all below it, wholly or not at all."""
     separator = lane.layout.separator
     old, new = known_name(old, separator), canonical_name(new, separator)
     existing = _existing(lane)
@@ -150,15 +151,17 @@ def announce_rename(lane: Lane, old: str, new: str) -> tuple[int, list[tuple[str
     for higher in above(new, separator):
         if higher not in existing and not _inside(higher, old, separator):
             _make(lane, lane.layout.directory(higher), None)
-    lane.batches.durable()
-    return changes.begin_intent(lane.db, RENAMING, moves), moves
+    intent = changes.begin_intent(lane.db, RENAMING, moves)
+    lane.batches.divide()
+    lane.batches.undo(partial(changes.end_intent, lane.db, intent))
+    finish_rename(lane, intent, moves)
 
 
 def _inside(name: str, folder: str, separator: str) -> bool:
     return name == folder or name.startswith(folder + separator)
 
 
-def rename(lane: Lane, intent: int, moves: list[tuple[str, str]]) -> None:
+def finish_rename(lane: Lane, intent: int, moves: list[tuple[str, str]]) -> None:
     """Rename directories and rows. Asked again after a crash, it finishes what was begun."""
     rename_folders(lane.root_fd, moves)
     numbers = {row.directory: row.id for row in rows.all_folders(lane.db)}
@@ -184,11 +187,6 @@ def subscribe(lane: Lane, name: str, subscribed: bool) -> None:
     lane.news(lane.listener.subscribed, frozenset(after.names))
 
 
-def forget_intent(lane: Lane, intent: int) -> None:
-    """An operation has failed and left nothing."""
-    changes.end_intent(lane.db, intent)
-
-
 def open_account(lane: Lane, defaults: Mapping[str, SpecialUse | None] | None) -> list[int]:
     """The first job: finish or undo what was interrupted, find the folders; make those that a new account gets.
 
@@ -198,7 +196,7 @@ def open_account(lane: Lane, defaults: Mapping[str, SpecialUse | None] | None) -
     for intent in changes.intents(lane.db):
         if intent.operation == RENAMING:
             with suppress(MailError):  # another program has taken one of the names meanwhile
-                rename(lane, intent.id, [(old, new) for old, new in intent.detail])
+                finish_rename(lane, intent.id, [(old, new) for old, new in intent.detail])
         elif intent.operation in {APPENDING, COPYING}:
             undo(lane, intent.detail["folder"], intent.detail["bases"])
         changes.end_intent(lane.db, intent.id)

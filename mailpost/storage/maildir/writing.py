@@ -41,30 +41,20 @@ class Incoming:
             self.file.abort()
 
 
-def announce_append(lane: Lane, number: int, incoming: Sequence[Incoming]) -> int:
-    """Write the files of several messages and the intent to append them, durable: the intent."""
-    folder = lane.folder(number)
-    files = lane.own_files(folder)
-    try:
-        for one in incoming:
-            _write(files, one)
-    except BaseException:
-        for one in incoming:
-            one.abort()
-        raise
-    lane.batches.durable()
-    bases = [one.file.base for one in incoming if one.file is not None]
-    return changes.begin_intent(lane.db, APPENDING, {"folder": number, "bases": bases})
-
-
-def append(lane: Lane, number: int, incoming: Sequence[Incoming], intent: int | None, origin: object) -> Appended:
-    """Make messages of these, durable."""
-    folder = lane.folder(number)
-    letters = lane.letters(folder)
-    rows: list[MessageRow] = []
-    uids = lane.assign(folder, len(incoming))
+def append(lane: Lane, number: int, incoming: Sequence[Incoming], origin: object) -> Appended:
+    """Make messages of these, all or none, durable."""
     for one in incoming:
         lane.batches.undo(one.abort)
+    files = lane.own_files(lane.folder(number))
+    intent = None
+    if len(incoming) > 1:
+        intent = _announce(lane, APPENDING, number, [_write(files, one).base for one in incoming])
+        for one in incoming:
+            lane.batches.undo(one.abort)
+    folder = lane.folder(number)
+    letters = lane.letters(folder)
+    uids = lane.assign(folder, len(incoming))
+    rows: list[MessageRow] = []
     with lane.own_change(folder) as files:
         lane.batches.durable(files.cur, files)
         for uid, one in zip(uids, incoming, strict=True):
@@ -74,14 +64,22 @@ def append(lane: Lane, number: int, incoming: Sequence[Incoming], intent: int | 
             name = file.publish(files, said)
             lane.batches.undo(partial(_unlink, files, [name]))
             rows.append(MessageRow(uid, mask, folder.bits.known(letters.flags(said)), one.internaldate, name))
-    modseq = lane.modseq(folder)
-    messages.insert(lane.db, number, rows, modseq, int(time.time()))
     if intent is not None:
         changes.end_intent(lane.db, intent)
+    modseq = lane.modseq(folder)
+    messages.insert(lane.db, number, rows, modseq, int(time.time()))
     lane.save(folder)
     flags = [folder.bits.flags(row.flags) for row in rows]
     lane.news(lane.listener.arrived, number, uids, flags, modseq, origin)
     return Appended(folder.row.uidvalidity, uids)
+
+
+def _announce(lane: Lane, operation: str, number: int, bases: Sequence[str]) -> int:
+    """Commit the intent to make these files: its number, for `end_intent` when they have their UIDs."""
+    intent = changes.begin_intent(lane.db, operation, {"folder": number, "bases": bases})
+    lane.batches.divide()
+    lane.batches.undo(partial(changes.end_intent, lane.db, intent))
+    return intent
 
 
 def _write(files: HeldFiles, one: Incoming) -> TmpFile:
@@ -101,50 +99,31 @@ def _unlink(files: HeldFiles, names: Iterable[str]) -> None:
             os.unlink(name, dir_fd=files.cur)
 
 
-@dataclass(frozen=True, slots=True)
-class CopyPlan:
-    """What a copy is going to do."""
-
-    source: int
-    target: int
-    spans: Spans
-    bases: dict[int, str]
-    """UID in the source -> base name in the target."""
-    intent: int | None
-
-
-def announce_copy(lane: Lane, source: int, target: int, spans: Spans, move: bool) -> CopyPlan:
-    """Choose names for the copies and note the intent, durable; a single copy is whole by itself."""
-    lane.folder(target)
-    found = messages.sources(lane.db, source, spans)
+def copy(lane: Lane, number: int, to: int, spans: Spans, *, move: bool, origin: object) -> Copied:
+    """Link the messages into the target, give them UIDs there, and take them out of the source if they move."""
+    found = messages.sources(lane.db, number, spans)
     bases = {one.uid: copied_base(one.name) for one in found}
     intent = None
-    if len(bases) > 1 or (move and bases):
-        intent = changes.begin_intent(lane.db, COPYING, {"folder": target, "bases": list(bases.values())})
-        lane.batches.durable()
-    return CopyPlan(source, target, spans, bases, intent)
-
-
-def copy(lane: Lane, plan: CopyPlan, move: bool, origin: object) -> Copied:
-    """Link the messages into the target, give them UIDs there, and take them out of the source if they move."""
-    source, target = lane.folder(plan.source), lane.folder(plan.target)
-    found = [one for one in messages.sources(lane.db, plan.source, plan.spans) if one.uid in plan.bases]
-    made = _link(lane, source, target, found, plan.bases)
-    if plan.intent is not None:
-        changes.end_intent(lane.db, plan.intent)
+    if len(bases) > 1 or (move and bases):  # a single copy is whole by itself
+        intent = _announce(lane, COPYING, to, list(bases.values()))
+        found = [one for one in messages.sources(lane.db, number, spans) if one.uid in bases]
+    source, target = lane.folder(number), lane.folder(to)
+    made = _link(lane, source, target, found, bases)
+    if intent is not None:
+        changes.end_intent(lane.db, intent)
     if not made:
         return Copied(target.row.uidvalidity)
     uids = lane.assign(target, len(made))
     modseq = lane.modseq(target)
     rows = [row._replace(uid=uid) for (_, row), uid in zip(made, uids, strict=True)]
-    messages.insert(lane.db, plan.target, rows, modseq, int(time.time()))
+    messages.insert(lane.db, to, rows, modseq, int(time.time()))
     lane.save(target)
     flags = [target.bits.flags(row.flags) for row in rows]
-    lane.news(lane.listener.arrived, plan.target, uids, flags, modseq, origin)
-    moved = [one for one, _ in made]
+    lane.news(lane.listener.arrived, to, uids, flags, modseq, origin)
+    copied = [one for one, _ in made]
     if move:
-        _take_out(lane, source, [(one.uid, one.name) for one in moved], origin)
-    return Copied(target.row.uidvalidity, [one.uid for one in moved], uids)
+        _take_out(lane, source, [(one.uid, one.name) for one in copied], origin)
+    return Copied(target.row.uidvalidity, [one.uid for one in copied], uids)
 
 
 def _link(
