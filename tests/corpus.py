@@ -180,9 +180,10 @@ def _forwarded(draw: random.Random) -> bytes:
 _BODIES = (_plain, _plain, _plain, _quoted, _encoded, _eight_bit, _alternative, _attachment, _forwarded)
 
 
-def nested(depth: int) -> bytes:
-    """Multiparts inside each other, each with its own boundary."""
-    return b"".join(b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (n, n) for n in range(depth))
+def nested(depth: int, name: bytes = b"b") -> bytes:
+    """Multiparts inside each other, each with its own boundary, none the beginning of another."""
+    level = b"Content-Type: multipart/mixed; boundary=%b%04d\r\n\r\n--%b%04d\r\n"
+    return b"".join(level % (name, number, name, number) for number in range(depth))
 
 
 def _odd() -> Iterator[bytes]:

@@ -21,7 +21,6 @@ from mailpost.mail.contentfields import Parameters
 _CHARSET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+-]{0,39}")
 _SUPERSETS = {
     "iso8859-1": "cp1252",
-    "latin-1": "cp1252",
     "gb2312": "gb18030",
     "gbk": "gb18030",
     "euc_kr": "cp949",
@@ -42,7 +41,7 @@ _UNREGISTERED = {
     "unicode-1-1-utf-7": "utf-7",
     "utf-8-mac": "utf-8",
 }
-_NOT_CHARSETS = frozenset(("unicode_escape", "raw_unicode_escape", "idna", "punycode", "undefined", "mbcs", "oem"))
+_NOT_CHARSETS = frozenset(("unicode-escape", "raw-unicode-escape", "idna", "punycode", "undefined", "mbcs", "oem"))
 _EBCDIC = frozenset(("cp037", "cp273", "cp424", "cp500", "cp875", "cp1026", "cp1140"))
 """No mail ever came in them, and without them every charset either holds ASCII or shifts."""
 _SHIFTING = ("utf-7", "utf-16", "utf-32", "iso2022", "hz")
@@ -184,12 +183,15 @@ def decode_parameters(parameters: Parameters) -> dict[str, str]:
     for key, value in parameters:
         name = key.decode("latin-1")
         if name.endswith("*"):
-            charset, _, text = value.rpartition(b"'")
-            language_off = charset.partition(b"'")[0].decode("latin-1")
-            extended[name[:-1]] = decode_charset(unquote_to_bytes(text), language_off or "utf-8")
+            charset, _, text = value.split(b"'", 2) if value.count(b"'") > 1 else (b"", b"", value)
+            extended[name[:-1]] = decode_charset(unquote_to_bytes(text), charset.decode("latin-1") or "utf-8")
         else:
             plain[name] = decode_header(value)
     return plain | extended
+
+
+_STRETCH = 512
+"""Characters normalised at a time: ordering a run of combining marks takes time in the square of its length."""
 
 
 def casemapped(text: str) -> str:
@@ -199,4 +201,5 @@ def casemapped(text: str) -> str:
     """
     if text.isascii():
         return text.lower()
-    return unicodedata.normalize("NFKD", text).casefold()
+    stretches = (text[at : at + _STRETCH] for at in range(0, len(text), _STRETCH))
+    return "".join(unicodedata.normalize("NFKD", stretch) for stretch in stretches).casefold()

@@ -141,7 +141,7 @@ class _Parser:
             if found and found.level == level:
                 found = self.next_delimiter(found.after, len(self.octets)) if self.open else None
         self.delimiter = found
-        part.end = self.before(found, body)
+        part.end = self.before(found, part.children[-1].end if part.children else body)
         if not part.children:
             _fill(part, self.octets.count(b"\n", body, part.end))
 
@@ -191,14 +191,17 @@ class _Parser:
             found = octets.find(b"\n--", line_end, limit)
         return None
 
-    def before(self, delimiter: _Delimiter | None, body: int) -> int:
-        """Where a body ends that this boundary line follows: before the line end, which is the boundary's."""
+    def before(self, delimiter: _Delimiter | None, least: int) -> int:
+        """Where a body ends that this boundary line follows: before the line end, which is the boundary's.
+
+        Not before `least`: the line end may be that of a header or of an inner boundary.
+        """
         if delimiter is None:
             return len(self.octets)
         end = delimiter.line - 1
         if self.octets.startswith(b"\r\n", end - 1):
             end -= 1
-        return max(end, body)
+        return max(end, least)
 
 
 def _fill(part: Part, lines: int = 0) -> None:

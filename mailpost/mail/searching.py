@@ -156,7 +156,7 @@ def body_holds(octets: bytes, needle: str) -> bool:
             body = headers.end_of(lower)
             if _is_one_text(lower, body):
                 return lower.find(sought, body) >= 0
-    return any(needle in piece for piece in _body_pieces(octets, parse(octets)))
+    return not needle or any(needle in piece for piece in _body_pieces(octets, parse(octets)))
 
 
 def text_holds(octets: bytes, needle: str) -> bool:
