@@ -255,7 +255,7 @@ class SelectedMailbox:
 
         Keywords that the client has not met are announced first.
         """
-        if not uids or not (flags or modseq):
+        if not uids:
             return []
         values, modseqs = self.columns(uids)
         columns: list[Sequence[int | bytes]] = [self.view.seqs(uids)]

@@ -16,7 +16,7 @@ from mailpost.mail.listpatterns import Matcher, list_matcher
 from mailpost.protocols.imap.commands.context import Context
 from mailpost.storage.offload import settled
 from mailpost.storage.records import Folder
-from mailpost.wire.imap.commands import List, ListReturn, ListSelection, Lsub, Namespace, ParseError, StatusItem
+from mailpost.wire.imap.commands import List, ListReturn, ListSelection, Lsub, Namespace, StatusItem
 from mailpost.wire.imap.responses import list_line, namespace_line
 from mailpost.wire.imap.responses import status as status_line
 
@@ -31,8 +31,6 @@ async def list_folders(context: Context, command: List) -> None:
     if command.patterns == ("",) and not command.extended:
         context.write(list_line("", separator, (b"\\Noselect",)))
         return
-    if ListSelection.RECURSIVEMATCH in command.selection and command.selection.isdisjoint(_CRITERIA):
-        raise ParseError("RECURSIVEMATCH needs another selection option")
     matchers = [list_matcher(command.reference + pattern, separator) for pattern in command.patterns]
     listing = _Listing(account.folders(), account.subscriptions(), separator, command)
     inside = listing.reaching_outside(matchers) if ListSelection.RECURSIVEMATCH in command.selection else set()
