@@ -99,12 +99,15 @@ class Contract(Base):
         """Open a store and an account in it."""
         self._opened: list[Any] = []
         self.store = await ask(self.make_store())
+        # Trial cleans up before it tears down: this comes before whatever `make_store` wants cleaned up.
+        self.addCleanup(lambda: Deferred.fromCoroutine(self.give_back()))
         self.account = await ask(self.store.account("ann"))
 
-    async def tearDown(self) -> None:  # type: ignore[override]
-        """Give everything back."""
+    async def give_back(self) -> None:
+        """Release and close everything."""
         for mailbox in self._opened:
             mailbox.release()
+        self._opened.clear()
         self.account.release()
         await ask(self.store.close())
 

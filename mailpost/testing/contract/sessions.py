@@ -118,11 +118,7 @@ class PersistenceContract(Contract):
 
     async def restart(self) -> None:
         """Close the store and open it again."""
-        for mailbox in self._opened:
-            mailbox.release()
-        self._opened.clear()
-        self.account.release()
-        await ask(self.store.close())
+        await self.give_back()
         self.store = await ask(self.reopen(self.store))
         self.account = await ask(self.store.account("ann"))
 
