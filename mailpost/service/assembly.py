@@ -54,6 +54,12 @@ def listeners(config: Config, reactor: Any) -> list[Listener]:
     return found
 
 
+def default_folders(config: Config) -> dict[str, SpecialUse]:
+    """The folders of a new account, and what they are for."""
+    named = {each.name: getattr(config.folders, each.name) for each in fields(config.folders)}
+    return {name: SpecialUse[use.upper()] for use, name in named.items() if name}
+
+
 def open_store(config: Config, reactor: Any) -> IMailStore:
     """The store of a configuration; whoever opens it closes it."""
     storage = config.storage
@@ -73,8 +79,8 @@ def open_store(config: Config, reactor: Any) -> IMailStore:
         index=folder(storage.index) if storage.index else None,
         separator=storage.separator,
         utf8=storage.utf8,
-        folders=[(name, use) for use in SpecialUse if (name := getattr(config.folders, use.name.lower(), ""))],
-        summarise=summarise,
+        default_folders=default_folders(config),
+        summariser=summarise,
     )
 
 

@@ -62,9 +62,8 @@ async def fill(store: IMailStore) -> int:
         folders: dict[str, list[NewMessage]] = {}
         for each in messages(int(time.time())):
             folders.setdefault(each.folder, []).append(NewMessage(each.octets, each.flags, each.date))
-        known = {folder.name for folder in account.folders() if folder.selectable}
         for name in sorted(folders, key=lambda name: name == "INBOX"):  # INBOX last: it tells that all is there
-            if name not in known:
+            if not any(folder.name == name and folder.selectable for folder in account.folders()):
                 await settled(account.create(name))
                 await settled(account.subscribe(name, True))
             await settled(account.append(name, folders[name]))
@@ -111,7 +110,7 @@ class DemoServer(Service):
             await fill(self._server.store)
         except Exception:
             self._log.failure("the demonstration account could not be made")
-            self._reactor.stop()
+            self._reactor.callWhenRunning(self._reactor.stop)
             return
         self._server.resume()
         text = _WELCOME.format(port=self._port, user=USER, password=PASSWORD, folder=self._folder)
