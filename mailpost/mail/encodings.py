@@ -76,10 +76,7 @@ def decode_charset(octets: bytes, charset: str = "us-ascii") -> str:
         return octets.decode("ascii")
     if codec is None or codec == "utf-8":
         return _guessed(octets)
-    try:
-        return octets.decode(codec, "replace")
-    except (UnicodeError, ValueError):
-        return _guessed(octets)
+    return octets.decode(codec, "replace")
 
 
 def _guessed(octets: bytes) -> str:

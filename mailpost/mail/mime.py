@@ -25,6 +25,7 @@ _LONGEST_BOUNDARY = 200
 
 _PLAIN: MediaType = ("text", "plain", ((b"charset", b"us-ascii"),))
 _MESSAGE: MediaType = ("message", "rfc822", ())
+_COUNTED = ("text", "message")
 
 
 @dataclass(slots=True)
@@ -100,30 +101,48 @@ class _Parser:
         """The part whose header starts at `start`; sets `delimiter` to what ended it."""
         self.parts += 1
         body = self.header_end(start)
-        self.delimiter = self.next_delimiter(start, body) if self.open else None
-        if self.delimiter:
+        self.delimiter = self.next_delimiter(start, body)
+        if self.delimiter:  # a boundary inside the header: there is no body
             body = self.delimiter.line
         part = _described(self.octets, start, body, default)
-        if self.delimiter:
-            part.end = body
-            if part.media_type == "multipart":
-                _fill(part)
-            elif part.media_type == "message" and part.subtype in ("rfc822", "global"):
-                part.message = Part(body, body, body, parameters=_PLAIN[2])
-            return part
-        if part.media_type == "multipart":
+        is_message = part.media_type == "message" and part.subtype in ("rfc822", "global")
+        if self.delimiter or (depth >= DEEPEST and part.media_type != "multipart"):
+            self.leaf(part)
+            if is_message:
+                part.message = self.filler(part)
+        elif part.media_type == "multipart":
             self.multipart(part, depth)
-        elif part.media_type == "message" and part.subtype in ("rfc822", "global") and depth < DEEPEST:
+        elif is_message:
             part.message = self.entity(body, depth + 1, _PLAIN)
             part.end = part.message.end
         else:
-            self.delimiter = self.next_delimiter(body, len(self.octets)) if self.open else None
-            part.end = self.before(self.delimiter, body)
-            if part.media_type == "message" and part.subtype in ("rfc822", "global"):
-                part.message = Part(body, body, part.end, parameters=_PLAIN[2])
-        if part.media_type in ("text", "message"):
-            part.lines = self.octets.count(b"\n", part.body, part.end)
+            self.leaf(part)
+        if part.media_type == "multipart" and not part.children:
+            part.children.append(self.filler(part))
+        self.count_lines(part)
         return part
+
+    def leaf(self, part: Part) -> None:
+        """Find the end of a part that is not divided, unless it has been found in its header."""
+        if not self.delimiter:
+            self.delimiter = self.next_delimiter(part.body, len(self.octets))
+            part.end = self.before(self.delimiter, part.body)
+
+    def filler(self, part: Part) -> Part:
+        """What a multipart without parts, or an undivided message, has inside since it must: its body as plain text.
+
+        RFC: 3501 §9 (body-type-mpart, body-type-msg)
+        """
+        inside = Part(part.body, part.body, part.end, parameters=_PLAIN[2])
+        self.count_lines(inside)
+        return inside
+
+    def count_lines(self, part: Part) -> None:
+        """Count the lines of a text or message; those of messages in messages in messages only once."""
+        if part.media_type in _COUNTED:
+            inner = part.message if part.message and part.message.media_type in _COUNTED else None
+            part.lines = self.octets.count(b"\n", part.body, inner.body if inner else part.end)
+            part.lines += inner.lines if inner else 0
 
     def multipart(self, part: Part, depth: int) -> None:
         """Divide a multipart whose header has been read, up to what ends it."""
@@ -131,7 +150,7 @@ class _Parser:
         body, level = part.body, len(self.open)
         if boundary:
             self.push(boundary)
-        found = self.next_delimiter(body, len(self.octets)) if self.open else None
+        found = self.next_delimiter(body, len(self.octets))
         if boundary:
             default = _MESSAGE if part.subtype == "digest" else _PLAIN
             while found and found.level == level and not found.last:
@@ -139,11 +158,9 @@ class _Parser:
                 found = self.delimiter
             self.pop()
             if found and found.level == level:
-                found = self.next_delimiter(found.after, len(self.octets)) if self.open else None
+                found = self.next_delimiter(found.after, len(self.octets))
         self.delimiter = found
         part.end = self.before(found, part.children[-1].end if part.children else body)
-        if not part.children:
-            _fill(part, self.octets.count(b"\n", body, part.end))
 
     def push(self, boundary: bytes) -> None:
         """Look for this boundary too; one that is open already is the inner one's until it closes."""
@@ -173,7 +190,7 @@ class _Parser:
         A line is compared with its beginning only, and the longest boundary counts. RFC: 2046 §5.1.1
         """
         octets = self.octets
-        if self.parts >= MOST_PARTS:
+        if not self.open or self.parts >= MOST_PARTS:
             return None
         found = octets.find(b"\n--", at - 1, limit)
         while found >= 0:
@@ -202,11 +219,6 @@ class _Parser:
         if self.octets.startswith(b"\r\n", end - 1):
             end -= 1
         return max(end, least)
-
-
-def _fill(part: Part, lines: int = 0) -> None:
-    """Give a multipart without parts the one that it must have. RFC: 3501 §9 (body-type-mpart)"""
-    part.children.append(Part(part.body, part.body, part.end, parameters=_PLAIN[2], lines=lines))
 
 
 def _boundary(part: Part) -> bytes:

@@ -64,6 +64,13 @@ def test_an_attached_message() -> None:
     assert (attached.lines, attached.message.lines) == (3, 1)
 
 
+def test_the_lines_of_a_message_are_those_of_its_header_too() -> None:
+    for octets in (MIXED, *messages()[:100]):
+        for part in walk(parse(octets)):
+            if part.media_type in ("text", "message"):
+                assert part.lines == octets.count(b"\n", part.body, part.end)
+
+
 def test_descriptions_of_a_part() -> None:
     part = parse(MIXED).children[2]
     assert (part.media_type, part.subtype, part.encoding, part.lines) == ("text", "html", "base64", 1)
