@@ -82,6 +82,17 @@ class InotifyTests(WatchCase):
             self.assertLessEqual(len(self.heard), 2)
         self.assertLess(slowest, 0.5)
 
+    async def test_what_has_happened_can_be_heard_at_once(self) -> None:
+        root = self.folder()
+        watch = self.watch(root)
+        self.assertTrue(watch.up_to_date())
+        self.assertEqual(self.heard, [])
+        (root / "new" / "x").write_bytes(b"")
+        self.assertTrue(watch.up_to_date())
+        self.assertEqual(self.heard, ["dirty"])
+        await self.quiet()
+        self.assertEqual(self.heard, ["dirty"])
+
     async def test_reading_and_rewriting_is_not_news(self) -> None:
         root = self.folder()
         (root / "cur" / "a").write_bytes(b"x")
@@ -261,5 +272,6 @@ class ExhaustedTests(TestCase):
         watcher = Watcher(reactor, offload)
         watch = watcher.watch(["/nowhere"], lambda: None)
         self.assertEqual(list(watcher._polled), [watch])
+        self.assertFalse(watch.up_to_date())
         watcher.close()
         await offload.close()
