@@ -67,11 +67,15 @@ class KernelWatch(inotify.INotify):
         self._inotify.remove(self._fd, number)
 
     def doRead(self) -> None:  # noqa: N802 (Twisted calls it)
-        """The reactor says that there is something to read. The kernel gives whole events only."""
+        """The reactor says that there is something to read."""
+        self.read_some()
+
+    def read_some(self) -> bool:
+        """Read what is there, some thousand events at most; whether there was anything."""
         try:
-            data = os.read(self._fd, _READ)
+            data = os.read(self._fd, _READ)  # whole events only
         except BlockingIOError:
-            return
+            return False
         events = []
         at = 0
         while at < len(data):
@@ -89,6 +93,7 @@ class KernelWatch(inotify.INotify):
             )
             at += size
         self._heard(events)
+        return True
 
     def end(self) -> None:
         """Close it, at once."""

@@ -128,8 +128,8 @@ class Watcher:
 
     def hear(self, watch: FolderWatch) -> bool:
         """Take what inotify has to tell by now; False when it tells nothing of this watch."""
-        if self._kernel is not None:
-            self._kernel.doRead()
+        while self._kernel is not None and self._kernel.read_some():
+            pass
         return watch not in self._polled
 
     def forget(self, watch: FolderWatch) -> None:
