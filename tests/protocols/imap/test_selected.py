@@ -2,10 +2,13 @@
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from mailpost.mail.searchkeys import All, And, HasFlag, Not, Or, Recent, SavedResult, Uids, UidSequence
 from mailpost.mail.searchkeys import Sequence as SequenceKey
@@ -150,21 +153,80 @@ def test_release_gives_all_back():
     flag(view, 1)
 
 
+class Slow:
+    """A mailbox whose store takes its time: every answer waits until it is let through."""
+
+    def __init__(self, mailbox) -> None:
+        self._mailbox = mailbox
+        self.waiting: list[Deferred[None]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._mailbox, name)
+
+    def _turn(self) -> Deferred[None]:
+        self.waiting.append(Deferred())
+        return self.waiting[-1]
+
+    def step(self, which: int) -> None:
+        """Let one through."""
+        if self.waiting:
+            self.waiting.pop(which % len(self.waiting)).callback(None)
+
+    async def store(self, *arguments, **named):
+        await self._turn()
+        changed = self._mailbox.store(*arguments, **named)
+        await self._turn()
+        return changed
+
+    async def expunge(self, *arguments, **named):
+        await self._turn()
+        return self._mailbox.expunge(*arguments, **named)
+
+    async def copy(self, *arguments, **named):
+        await self._turn()
+        copied = self._mailbox.copy(*arguments, **named)
+        await self._turn()
+        return copied
+
+    async def search(self, key):
+        found = self._mailbox.search(key)
+        await self._turn()
+        return found
+
+    async def fetch(self, uids, attributes):
+        for start in range(0, len(uids), 2):
+            async for batch in self._mailbox.fetch(uids[start : start + 2], attributes):
+                await self._turn()
+                yield batch
+
+
 class Model:
     """What a client believes of its mailbox: the UID of each number, None where it has not been told."""
 
     def __init__(self, made) -> None:
         self.client = Client(made, "INBOX")
         self.uids: list[int | None] = list(made.open("INBOX").live.uids)
+        self.busy = False
+        self.failures: list[Failure] = []
 
-    def says(self, command: str) -> None:
+    def begins(self, command: str) -> None:
+        """Send a command unless one is running."""
+        if self.busy:
+            return
+        self.busy = True
         by_number = not command.startswith("UID") and command.split(maxsplit=1)[0] in ("FETCH", "STORE", "SEARCH")
-        for line in self.client.lines(command):
+        self.client.begins(command).addCallback(lambda _: self.ends(command, by_number)).addErrback(
+            self.failures.append
+        )
+
+    def ends(self, command: str, by_number: bool) -> None:
+        self.busy = False
+        for line in self.client.heard().split(b"\r\n")[:-1]:
             if found := re.match(rb"\* (\d+) (EXPUNGE|EXISTS|FETCH)(.*UID (\d+))?", line):
                 assert not (by_number and found[2] == b"EXPUNGE"), command
                 self.hear(int(found[1]), found[2], found[4])
             else:
-                assert re.match(rb"\* (SEARCH|\d+ RECENT|FLAGS|OK)|a (OK|NO)", line), line
+                assert re.match(rb"\* (SEARCH|ESEARCH|\d+ RECENT|FLAGS|OK)|a (OK|NO)", line), line
 
     def hear(self, number: int, what: bytes, uid: bytes | None) -> None:
         if what == b"EXPUNGE":
@@ -177,46 +239,61 @@ class Model:
             self.uids[number - 1] = int(uid)
 
 
-OPERATIONS = st.lists(
-    st.tuples(
-        st.integers(0, 2),
-        st.sampled_from(["deliver", "STORE +", "STORE -", "EXPUNGE", "FETCH", "UID FETCH", "SEARCH", "COPY", "MOVE"]),
-        st.integers(0, 30),
-        st.integers(0, 30),
-    ),
-    max_size=30,
+def command(operation: str, numbers: str) -> str:
+    return {
+        "STORE +": f"STORE {numbers} +FLAGS.SILENT (\\Deleted)",
+        "STORE -": f"STORE {numbers} -FLAGS (\\Deleted)",
+        "EXPUNGE": "EXPUNGE",
+        "FETCH": f"FETCH {numbers} (UID FLAGS)",
+        "FETCH BODY": f"FETCH {numbers} (UID BODY[9])",
+        "UID FETCH": "UID FETCH 1:* (RFC822.SIZE)",
+        "SEARCH": f"SEARCH {numbers} DELETED",
+        "COPY": f"COPY {numbers} INBOX",
+        "MOVE": f"MOVE {numbers} Other",
+    }[operation]
+
+
+OPERATIONS = [
+    "deliver",
+    "STORE +",
+    "STORE -",
+    "EXPUNGE",
+    "FETCH",
+    "FETCH BODY",
+    "UID FETCH",
+    "SEARCH",
+    "COPY",
+    "MOVE",
+]
+STEPS = st.lists(
+    st.tuples(st.integers(0, 2), st.sampled_from(OPERATIONS), st.integers(0, 30), st.integers(0, 30)), max_size=30
 )
 
 
 @settings(max_examples=60, deadline=timedelta(seconds=2))
-@given(OPERATIONS)
-def test_three_clients_always_mean_the_same_messages(operations):
+@given(STEPS, st.booleans())
+def test_three_clients_always_mean_the_same_messages(steps, slow):
     made = account(4)
     made.create("Other")
+    mailbox = made.open("INBOX")
+    slowly = Slow(mailbox)
+    if slow:
+        made.open = lambda name: slowly
     models = [Model(made) for _ in range(3)]
-    for who, operation, low, high in operations:
+    for who, operation, low, high in steps:
+        slowly.step(low)
         model = models[who]
         exists = len(model.uids)
         if operation == "deliver":
             add(made, [MESSAGE % (low, high)])
-            continue
-        if not exists and operation not in ("EXPUNGE", "UID FETCH"):
-            continue
-        some = f"{low % exists + 1}:{high % exists + 1}" if exists else "1"
-        model.says(
-            {
-                "STORE +": f"STORE {some} +FLAGS.SILENT (\\Deleted)",
-                "STORE -": f"STORE {some} -FLAGS (\\Deleted)",
-                "EXPUNGE": "EXPUNGE",
-                "FETCH": f"FETCH {some} (UID FLAGS)",
-                "UID FETCH": "UID FETCH 1:* (RFC822.SIZE)",
-                "SEARCH": f"SEARCH {some} DELETED",
-                "COPY": f"COPY {some} INBOX",
-                "MOVE": f"MOVE {some} Other",
-            }[operation]
-        )
-    live = made.open("INBOX").live
+        elif exists:
+            model.begins(command(operation, f"{low % exists + 1}:{high % exists + 1}"))
+    while slowly.waiting:
+        slowly.step(0)
     for model in models:
-        model.says("UID FETCH 1:* (UID)")
-        model.says("UID FETCH 1:* (UID)")
-        assert model.uids == live.uids
+        for _ in range(2):
+            model.begins("UID FETCH 1:* (UID)")
+        for failure in model.failures:
+            failure.raiseException()
+        assert not model.busy
+        assert model.uids == mailbox.live.uids
