@@ -114,9 +114,9 @@ async def show_status(reactor: Any, options: Named) -> None:
 
 async def import_mail(reactor: Any, options: Import) -> None:
     """`mailpost import`."""
+    source = open_source(options["path"], load(options["config"]).storage.separator)
 
     async def bring_in(account: IMailAccount) -> None:
-        source = open_source(options["path"], account.separator)
         with tqdm(total=source.size, unit="B", unit_scale=True, disable=None, file=sys.stderr) as bar:
             done: Imported = await import_messages(account, source.messages, options["folder"], bar.update)
         for name, count in sorted(done.added.items()):

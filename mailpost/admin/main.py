@@ -47,16 +47,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         options.parseOptions(sys.argv[1:] if arguments is None else list(arguments))  # type: ignore[no-untyped-call]
     except usage.UsageError as problem:
-        sys.stderr.write(f"{options}\n\nmailpost: {problem}\n")
+        _, command = _chosen(options)
+        sys.stderr.write(f"{command}\nmailpost: {problem}\n")
         raise SystemExit(2) from None
-    path = []
-    command: Any = options
-    while command.subCommand:
-        path.append(command.subCommand)
-        command = command.subOptions
+    path, command = _chosen(options)
     from twisted.internet.task import react  # noqa: PLC0415 (installs the reactor)
 
-    react(lambda reactor: Deferred.fromCoroutine(_run(reactor, tuple(path), command)))
+    react(lambda reactor: Deferred.fromCoroutine(_run(reactor, path, command)))
+
+
+def _chosen(options: Any) -> tuple[tuple[str, ...], Any]:
+    """The words of the command, and its options."""
+    path: tuple[str, ...] = ()
+    while getattr(options, "subOptions", None) is not None:
+        path = (*path, options.subCommand)
+        options = options.subOptions
+    return path, options
 
 
 async def _run(reactor: Any, path: tuple[str, ...], options: Any) -> None:

@@ -12,7 +12,28 @@ from twisted.python import usage
 from mailpost._version import __version__
 
 
-class Mixed(usage.Options):
+class Command(usage.Options):
+    """A command, or a group of them."""
+
+    arguments = ""
+    """What stands behind the command, for its help."""
+
+    def getSynopsis(self) -> str:
+        """The first line of the help."""
+        words: list[str] = []
+        above = self.parent
+        while above is not None:
+            words.insert(0, above.subCommand or "")
+            above = above.parent
+        return " ".join(["Usage: mailpost", *words, *([self.arguments] if self.arguments else []), "[options]"])
+
+    def opt_version(self) -> None:
+        """Print the version and exit."""
+        print(f"mailpost {__version__}")  # noqa: T201
+        raise SystemExit(0)
+
+
+class Mixed(Command):
     """Options that may stand before, between and behind arguments."""
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
@@ -36,7 +57,7 @@ class Configured(Mixed):
 class Named(Configured):
     """A command about one user."""
 
-    synopsis = "NAME [--config FILE]"
+    arguments = "NAME"
 
     def parseArgs(self, name: str) -> None:  # type: ignore[override]
         """Take the user's name."""
@@ -46,7 +67,7 @@ class Named(Configured):
 class PasswordFor(Named):
     """A command that sets a password."""
 
-    synopsis = "NAME [--config FILE] [--password-stdin] [--scheme SCHEME]"
+    arguments = "NAME"
     optFlags: Sequence[Sequence[Any]] = [
         ["password-stdin", None, "Read the password from the first line of standard input."]
     ]
@@ -56,7 +77,7 @@ class PasswordFor(Named):
     ]
 
 
-class _Group(usage.Options):
+class _Group(Command):
     """Commands about one kind of thing."""
 
     subCommands: Sequence[Sequence[Any]] = ()
@@ -90,7 +111,7 @@ class Mailbox(_Group):
 class Import(Configured):
     """Import mail."""
 
-    synopsis = "USER PATH [--folder FOLDER] [--config FILE]"
+    arguments = "USER PATH"
     longdesc = "PATH is an mbox file, a Maildir, or a directory of .eml or .txt files. A second run adds nothing twice."
     optParameters: Sequence[Sequence[Any]] = [
         *Configured.optParameters,
@@ -106,14 +127,8 @@ class Import(Configured):
 class Options(_Group):
     """Everything."""
 
-    synopsis = "mailpost COMMAND ..."
     subCommands = [
         ["user", None, User, "Users: add, passwd, list, remove."],
         ["mailbox", None, Mailbox, "Folders of a user: list, status."],
         ["import", None, Import, "Bring in mail of other programs."],
     ]
-
-    def opt_version(self) -> None:
-        """Print the version and exit."""
-        print(f"mailpost {__version__}")  # noqa: T201
-        raise SystemExit(0)
