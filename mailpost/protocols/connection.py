@@ -234,17 +234,6 @@ class Outflow:
                 self._check = self._clock.callLater(left, self._check_progress)
 
 
-def close_softly(transport: ITransport, clock: IReactorTime) -> IDelayedCall | None:
-    """Close when what was written is out; cut the connection after LINGER seconds if it is still there.
-
-    Returns:
-        The call that cuts it, to be cancelled when the connection is lost; None where the transport cannot be cut.
-    """
-    transport.loseConnection()
-    cut: Callable[[], None] | None = getattr(transport, "abortConnection", None)
-    return clock.callLater(LINGER, cut) if cut is not None else None
-
-
 class ConnectionRecord:
     """What is logged of one connection, in one line when it ends. Never a password, never a message."""
 

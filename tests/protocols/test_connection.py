@@ -11,11 +11,9 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
 from mailpost.protocols.connection import (
-    LINGER,
     Connections,
     Outflow,
     address_of,
-    close_softly,
     is_local,
     keep_alive,
     network_of,
@@ -143,15 +141,6 @@ def test_a_waiter_may_be_cancelled() -> None:
     waiting.cancel()
     flow.outflow.resumeProducing()
     assert not flow.outflow.paused
-
-
-def test_who_lingers_is_cut() -> None:
-    clock, transport = Clock(), StringTransport()
-    close_softly(transport, clock)
-    assert transport.disconnecting
-    assert not transport.disconnected
-    clock.advance(LINGER)
-    assert transport.disconnected
 
 
 def test_keepalive_is_for_transports_that_have_it() -> None:

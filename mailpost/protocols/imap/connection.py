@@ -23,11 +23,11 @@ from twisted.python.failure import Failure
 from mailpost.accounts.interfaces import ILoginMechanisms
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.protocols.connection import (
+    LINGER,
     ConnectionRecord,
     Connections,
     Outflow,
     address_of,
-    close_softly,
     is_encrypted,
     keep_alive,
 )
@@ -151,8 +151,8 @@ class MailpostIMAP4Server(imap4.IMAP4Server):
 
     def cut(self) -> None:
         """Close without another word."""
-        self.record.reason = "cut"
         self._hung_up = True
+        self.record.reason += ", cut"
         self._outflow.unregister()
         abort: Callable[[], None] = getattr(self.transport, "abortConnection", self.transport.loseConnection)
         abort()
@@ -181,7 +181,8 @@ class MailpostIMAP4Server(imap4.IMAP4Server):
             self._hung_up = True
             self.record.reason = reason
             self._outflow.unregister()
-            self._cut = close_softly(self.transport, self.clock)
+            self._cut = self.clock.callLater(LINGER, self.cut)
+            self.transport.loseConnection()
 
     def upgrade(self) -> None:
         """Begin TLS."""

@@ -113,7 +113,7 @@ class Session:
     @property
     def busy(self) -> bool:
         """A command is running that does not wait for the client."""
-        return self._task is not None and self._line is None
+        return (self._in_turn or self._task is not None) and self._line is None
 
     def say_goodbye(self, text: bytes, reason: str) -> None:
         """Say BYE, if the output is between two lines, and close whatever is running. RFC: 3501 §7.1.5"""
@@ -216,7 +216,11 @@ class Session:
             if self._failed_logins >= self.settings.failed_logins:
                 self._closing = "too many failed logins"
             raise
-        self._account = await compat.mail_account(logged_in.avatar)
+        try:
+            self._account = await compat.mail_account(logged_in.avatar)
+        except BaseException:
+            logged_in.log_out()
+            raise
         self._connection.account = logged_in.avatar
         self._connection.state = State.AUTHENTICATED.value
         self._decoder.limits = self.settings.after_login

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.logger import Logger
 from twisted.mail.interfaces import IAccountIMAP, IMailboxIMAP
 from twisted.python.components import registerAdapter
 
+from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.protocols.imap.compat.account import StockAccount
 from mailpost.protocols.imap.compat.mailbox import StockMailbox
 from mailpost.protocols.imap.compat.message import MessageFile
 from mailpost.storage.interfaces import IMailAccount, IMailpostMailbox
+
+log = Logger()
 
 __all__ = ["MessageFile", "StockAccount", "StockMailbox", "mail_account", "stock_of"]
 
@@ -23,7 +27,10 @@ registerAdapter(StockMailbox, IMailboxIMAP, IMailpostMailbox)
 
 async def mail_account(avatar: Any) -> Any:
     """The `IMailAccount` of who logged in, ready for use."""
-    account = IMailAccount(avatar)
+    account: Any = IMailAccount(avatar, None)
+    if account is None:
+        log.error("The realm gave {avatar}, which is no mail account", avatar=type(avatar))
+        raise MailError(ErrorKind.UNAVAILABLE, "The mail of this user cannot be served")
     if isinstance(account, StockAccount):
         await account.load()
     return account

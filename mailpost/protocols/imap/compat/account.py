@@ -18,7 +18,7 @@ from mailpost.storage.offload import settled
 from mailpost.storage.records import Appended, Folder, NewMessage, SpecialUse, Status
 
 _USES = {use.value.lower(): use for use in SpecialUse}
-_STATUS = ("MESSAGES", "RECENT", "UIDNEXT", "UIDVALIDITY", "UNSEEN")
+_STATUS = ("MESSAGES", "RECENT", "UIDNEXT", "UNSEEN")
 
 
 @implementer(IMailAccount)
@@ -136,7 +136,7 @@ class StockAccount:
             deleted=0,
             size=0,
             uidnext=int(counts.get("UIDNEXT") or 0),
-            uidvalidity=int(counts.get("UIDVALIDITY") or 0),
+            uidvalidity=await settled(mailbox.getUIDValidity()),
             highest_modseq=0,
             mailbox_id="",
         )

@@ -8,7 +8,7 @@ and when it was last read a while ago.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any
 
 from twisted.internet.defer import maybeDeferred
@@ -60,6 +60,7 @@ class StockMailbox:
         self._target = target
         self._stale = False
         self._read_at = 0.0
+        self._count = 0
         self.live = LiveMailbox(
             uidvalidity=1,
             uidnext=1,
@@ -76,6 +77,8 @@ class StockMailbox:
         self.read_only = not await settled(self.stock.isWriteable())
         self.live.uidvalidity = await settled(self.stock.getUIDValidity())
         await self._read()
+        if self.live.gone:
+            raise MailError(ErrorKind.UNAVAILABLE, "The UIDs of this mailbox do not ascend")
         recent = await settled(self.stock.getRecentCount())
         self.live.first_recent = self.live.uids[-recent:][0] if recent and self.live.uids else self.live.uidnext
         self.stock.addListener(self)
@@ -112,22 +115,24 @@ class StockMailbox:
         if (
             self._stale
             or time.monotonic() - self._read_at >= READ_AGAIN
-            or await settled(self.stock.getMessageCount()) != len(self.live.uids)
+            or await settled(self.stock.getMessageCount()) != self._count
         ):
             await self._read()
 
     async def _read(self, origin: object | None = None) -> None:
         """Compare what is there with what was there."""
         self._stale = False
-        live, count = self.live, await settled(self.stock.getMessageCount())
+        live = self.live
+        self._count = count = await settled(self.stock.getMessageCount())
         found = dict(await self._fetched(MessageSet(1, count), uid=False)) if count else {}
         flags = {uid: flags_of(message.getFlags()) for uid, message in found.items()}
         last = live.uids[-1] if live.uids else live.uidnext - 1
         known = set(live.uids)
         new = [uid for uid in flags if uid not in known]
         if new != sorted(new) or (new and new[0] <= last):
+            log.error("UIDs of {mailbox} do not ascend", mailbox=self.stock)
             live.vanish()
-            raise MailError(ErrorKind.UNAVAILABLE, "The UIDs of this mailbox do not ascend")
+            return
         live.expunged([uid for uid in live.uids if uid not in flags], 0, origin)
         changed = [uid for uid, old in zip(live.uids, live.flags, strict=True) if flags[uid] != old]
         live.flagged(changed, [flags[uid] for uid in changed], 0, origin)
@@ -142,11 +147,7 @@ class StockMailbox:
 
     async def _messages(self, uids: Sequence[int]) -> AsyncIterator[list[tuple[int, Any]]]:
         for at in range(0, len(uids), BATCH):
-            wanted = MessageSet()
-            for uid in uids[at : at + BATCH]:
-                wanted.add(uid)
-            wanted.last = uids[-1]
-            yield await self._fetched(wanted, uid=True)
+            yield await self._fetched(_set_of(uids[at : at + BATCH]), uid=True)
 
     async def fetch(self, uids: Sequence[int], attributes: Sequence[Fetched]) -> AsyncIterator[list[tuple[Any, ...]]]:
         """Rows in batches."""
@@ -178,21 +179,19 @@ class StockMailbox:
         if unchanged_since is not None:
             raise MailError(ErrorKind.CANNOT, "This mailbox has no mod-sequences")
         before = {uid: self.live.flags[at] for uid in uids if (at := self.live.position(uid)) >= 0}
-        wanted = MessageSet()
-        for uid in before:
-            wanted.add(uid)
-        if before:
-            wanted.last = max(before)
-            await settled(self.stock.store(wanted, sorted(flags), _MODES[change], uid=True))
-            after = {uid: flags_of(message.getFlags()) for uid, message in await self._fetched(wanted, uid=True)}
-            changed = [uid for uid in before if uid in after and after[uid] != before[uid]]
-            self.live.flagged(changed, [after[uid] for uid in changed], 0, origin)
-            return Stored(changed)
-        return Stored(())
+        if not before:
+            return Stored(())
+        await settled(self.stock.store(_set_of(before), sorted(flags), _MODES[change], uid=True))
+        found = await self._fetched(_set_of(before), uid=True)
+        after = {uid: flags_of(message.getFlags()) for uid, message in found}
+        changed = [uid for uid in before if uid in after and after[uid] != before[uid]]
+        self.live.flagged(changed, [after[uid] for uid in changed], 0, origin)
+        return Stored(changed)
 
     async def expunge(self, uids: Sequence[int] | None = None, origin: object | None = None) -> list[int]:
         """Remove what is deleted: all of it, since Twisted's interface knows no other way."""
         self._check()
+        await self._read()
         deleted = [uid for uid, flags in zip(self.live.uids, self.live.flags, strict=True) if DELETED in flags]
         if uids is not None and not set(deleted) <= set(uids):
             raise MailError(ErrorKind.CANNOT, "This mailbox can only remove all deleted messages at once")
@@ -206,7 +205,7 @@ class StockMailbox:
         if move:
             raise MailError(ErrorKind.CANNOT, "This mailbox cannot move messages")
         there = await self._target(target)
-        copier = IMessageIMAPCopier(there, None)
+        copier: Any = IMessageIMAPCopier(there, None)
         async for messages in self._messages(uids):
             for _, message in messages:
                 if copier is not None:
@@ -221,17 +220,24 @@ class StockMailbox:
             raise MailError(ErrorKind.READ_ONLY, "This mailbox cannot be changed")
 
 
+def _set_of(uids: Iterable[int]) -> MessageSet:
+    """A new set each time, since a mailbox may say in it what `*` means, and may do so once."""
+    made = MessageSet()
+    for uid in uids:
+        made.add(uid)
+    return made
+
+
 def _value(message: Any, octets: bytes, attribute: Fetched) -> Any:
-    match attribute:
-        case HeaderFields(names):
-            return select(octets[: end_of(octets)], frozenset(names))
-        case Attribute.OCTETS:
-            return octets
-        case Attribute.SIZE:
-            return len(octets)
-        case Attribute.INTERNALDATE:
-            return internaldate_of(message)
-        case Attribute.ENVELOPE:
-            return summarise(octets).envelope
-        case Attribute.BODYSTRUCTURE:
-            return summarise(octets).bodystructure
+    if isinstance(attribute, HeaderFields):
+        return select(octets[: end_of(octets)], frozenset(attribute.names))
+    return _VALUES[attribute](message, octets)
+
+
+_VALUES: dict[Attribute, Callable[[Any, bytes], Any]] = {
+    Attribute.OCTETS: lambda _, octets: octets,
+    Attribute.SIZE: lambda _, octets: len(octets),
+    Attribute.INTERNALDATE: lambda message, _: internaldate_of(message),
+    Attribute.ENVELOPE: lambda _, octets: summarise(octets).envelope,
+    Attribute.BODYSTRUCTURE: lambda _, octets: summarise(octets).bodystructure,
+}

@@ -25,6 +25,8 @@ IN_MEMORY = 1024 * 1024
 
 _BOUNDARY = re.compile(rb'boundary\s*=\s*"?([^";\r\n]+)', re.IGNORECASE)
 
+_BARE_LF = re.compile(rb"(?<!\r)\n")
+
 
 @implementer(ISpool)
 class MessageFile:
@@ -68,7 +70,7 @@ def octets_of(message: Any) -> bytes:
     if file is not None:
         with file.open() as source:
             return to_crlf(source.read())
-    return to_crlf(_assembled(message))
+    return _assembled(message)
 
 
 def _assembled(message: Any) -> bytes:
@@ -76,8 +78,7 @@ def _assembled(message: Any) -> bytes:
         b"%b: %b\r\n" % (_octets(name).title(), _octets(value)) for name, value in message.getHeaders(True).items()
     )
     if not message.isMultipart():
-        body: bytes = message.getBodyFile().read()
-        return header + b"\r\n" + body
+        return header + b"\r\n" + _BARE_LF.sub(b"\r\n", message.getBodyFile().read())
     found = _BOUNDARY.search(header)
     boundary = found[1] if found else b"=_between_the_parts"
     if not found:
