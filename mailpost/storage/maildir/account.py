@@ -78,6 +78,8 @@ class MaildirAccount:
         self.user = user
         self.separator = layout.separator
         self.uses = 0
+        self.jobs = 0
+        """How many jobs the writer lane was ever given."""
         self._opened = opened
         self._offload = offload
         self._watcher = watcher
@@ -99,6 +101,7 @@ class MaildirAccount:
 
     def write(self, job: Callable[Concatenate[Lane, P], T], *args: P.args, **named: P.kwargs) -> Deferred[T]:
         """Do a job of the writer lane; its news are applied when this answers. Cancelling only stops the waiting."""
+        self.jobs += 1
         answer: Deferred[T] = Deferred()
         work = self._writer.run(partial(job, self._lane, *args, **named))
 

@@ -17,9 +17,9 @@ from mailpost.storage.maildir.scan import conflicts, entries_of, renumber
 from mailpost.storage.maildir.uidlist import UIDLIST_FILE, UidList, append_uids, new_guid, write_uidlist
 from mailpost.storage.maildir.writing import bury
 
-SLICE = 0.010
-"""Seconds that one job of writing behind takes, so that others get their turn."""
-_CHUNK = 100
+SLICE = 0.005
+"""Seconds that one job of writing behind takes: so long may somebody who waits for the lane be held up."""
+_CHUNK = 64
 
 
 def write_flags(lane: Lane, number: int, seconds: float = SLICE) -> bool:

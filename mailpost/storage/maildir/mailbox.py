@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+from collections.abc import AsyncIterator, Generator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -16,12 +16,20 @@ from mailpost.storage.interfaces import IMailpostMailbox
 from mailpost.storage.live import LiveMailbox
 from mailpost.storage.maildir import writing
 from mailpost.storage.maildir.lane import FolderInfo
+from mailpost.storage.maildir.reading import Batch
 from mailpost.storage.maildir.searching import Facts, Scans, Search
 from mailpost.storage.records import Copied, Fetched, Status, Stored
 
 if TYPE_CHECKING:
     from mailpost.storage.maildir.account import MaildirAccount
     from mailpost.storage.maildir.watch import FolderWatch
+
+_FEW = 8
+"""So many messages are fetched in one go, without a turn for others."""
+
+
+def _all_of(batches: Iterable[Batch | None]) -> list[Batch]:
+    return [batch for batch in batches if batch is not None]
 
 
 @implementer(IMailpostMailbox)
@@ -96,16 +104,25 @@ class MaildirMailbox:
                 yield [(uid,) for uid in present]
             return
         account = self._account
-        slices = account.slices(account.reading.fetch(self.folder, present, tuple(attributes)))
+        made = account.reading.fetch(self.folder, present, tuple(attributes))
+        if len(present) <= _FEW:
+            for batch in await account.read(_all_of, made):
+                yield self._taken(batch)
+            return
+        slices = account.slices(made)
         try:
             async for batch in slices:
-                account.keep(self.folder, batch.summaries, batch.fields)
-                if batch.missed:
-                    self.dirty = True
-                if batch.rows:
-                    yield batch.rows
+                yield self._taken(batch)
         finally:
             await slices.aclose()
+
+    def _taken(self, batch: Batch) -> list[tuple[Any, ...]]:
+        """The rows of a batch; what came with them is kept."""
+        if batch.summaries or batch.fields:
+            self._account.keep(self.folder, batch.summaries, batch.fields)
+        if batch.missed:
+            self.dirty = True
+        return batch.rows
 
     def _present(self, uids: Sequence[int]) -> Sequence[int]:
         """Those that are here, as a list of its own (not the live column, which changes)."""

@@ -208,7 +208,9 @@ class _Fetch:
                 if uid in lacking:
                     self._work_out(uid, octets)
                     yield None
-            yield self._batch([uid for uid, octets in group if octets is not None])
+            batch = self._batch([uid for uid, octets in group if octets is not None])
+            if batch.rows or batch.missed:
+                yield batch
             for at in place:
                 self._columns[at].clear()
 

@@ -24,6 +24,11 @@ VERIFY_SECONDS = 5.0
 """How long a folder is to be quiet before it is listed once more."""
 PAUSE_SECONDS = 0.02
 """Between two slices of work that nobody waits for."""
+QUIET_SECONDS = 0.1
+"""How long nothing is to come in before summaries are begun; they would only be in the way."""
+_MOST_PAUSES = 50
+_MOST_HELD = 100
+"""Messages whose octets are kept at hand until then; others are read again."""
 _GROUP = 50
 
 
@@ -44,6 +49,7 @@ class Upkeep:
         self._verify: dict[int, None] = {}
         self._removed = False
         self._fresh: dict[int, list[tuple[int, bytes | None]]] = {}
+        self._arrivals = 0
         self._timer: Any = None
         self._verifier: Any = None
         self._writing = False
@@ -65,7 +71,9 @@ class Upkeep:
 
     def fresh(self, folder: int, messages: Sequence[tuple[int, bytes | None]]) -> None:
         """Messages to be summarised: (UID, octets if they are at hand) each."""
-        self._fresh.setdefault(folder, []).extend(messages)
+        self._arrivals += 1
+        held = self._fresh.setdefault(folder, [])
+        held += messages if len(held) < _MOST_HELD else [(uid, None) for uid, _ in messages]
         if not self._summarising and not self._closed:
             self._summarising = True
             self._run(self._summarise())
@@ -116,8 +124,11 @@ class Upkeep:
         mailbox = account.registry.mailboxes.get(folder)
         recent = mailbox.live.first_recent if mailbox is not None else 0
         try:
+            jobs = account.jobs
             while await account.write(behind.write_flags, folder):
-                pass
+                if account.jobs > jobs + 1 and not self._closed:
+                    await self._pause(PAUSE_SECONDS)  # somebody else is at work
+                jobs = account.jobs
             await account.write(behind.finish, folder, recent)
         except MailError as error:
             if error.kind not in {ErrorKind.NO_SUCH_FOLDER, ErrorKind.UNAVAILABLE}:
@@ -141,20 +152,36 @@ class Upkeep:
 
     async def _summarise(self) -> None:
         """Summarise what is fresh, in slices with pauses: those that need the reactor come first."""
-        account = self._account
         try:
+            await self._until_quiet()
             while self._fresh and not self._closed:
-                number = next(iter(self._fresh))
-                group, self._fresh[number] = self._fresh[number][:_GROUP], self._fresh[number][_GROUP:]
-                if not self._fresh[number]:
-                    del self._fresh[number]
-                info = account.registry.of(number)
+                number, messages = self._fresh.popitem()
+                info = self._account.registry.of(number)
                 if info is not None:
-                    made = await account.sliced(self._made(info, group))
-                    account.keep(info, made, ())
-                await self._pause()
+                    await self._summarise_folder(info, messages)
         finally:
             self._summarising = False
+
+    async def _until_quiet(self) -> None:
+        """Wait until nothing has come in for a moment, but not for long."""
+        for _ in range(_MOST_PAUSES):
+            before = self._arrivals
+            await self._pause(QUIET_SECONDS)
+            if self._arrivals == before:
+                return
+
+    async def _summarise_folder(self, info: FolderInfo, messages: list[tuple[int, bytes | None]]) -> None:
+        account = self._account
+        unread = [uid for uid, octets in messages if octets is None]
+        lacking = await account.read(account.reading.unsummarised, info, unread)
+        work: list[tuple[int, bytes | None]] = [(uid, None) for uid in lacking]
+        work += [one for one in messages if one[1] is not None]
+        for start in range(0, len(work), _GROUP):
+            made = await account.sliced(self._made(info, work[start : start + _GROUP]))
+            account.keep(info, made, ())
+            await self._pause(PAUSE_SECONDS)
+            if self._closed:
+                return
 
     def _made(
         self, info: FolderInfo, group: Sequence[tuple[int, bytes | None]]
@@ -165,15 +192,14 @@ class Upkeep:
             if octets is not None:
                 made.append((uid, reading.summarise(octets)))
                 yield
-        unread = reading.unsummarised(info, [uid for uid, octets in group if octets is None])
-        for some in reading.summaries(info, unread):
+        for some in reading.summaries(info, [uid for uid, octets in group if octets is None]):
             made += some or ()
             yield
         return made
 
-    def _pause(self) -> Deferred[None]:
+    def _pause(self, seconds: float) -> Deferred[None]:
         pause: Deferred[None] = Deferred()
-        self._clock.callLater(PAUSE_SECONDS if not self._closed else 0, pause.callback, None)
+        self._clock.callLater(seconds if not self._closed else 0, pause.callback, None)
         return pause
 
     # -- the end

@@ -1,0 +1,217 @@
+"""What other programs do to the directories: deliveries, renames, removals, other servers' UID lists."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mailpost.mail.errors import ErrorKind, MailError
+from mailpost.mail.flags import ANSWERED, FLAGGED, SEEN, FlagChange, intern_flags
+from mailpost.storage.maildir import behind, scan, tree, writing
+from mailpost.storage.maildir.uidlist import read_uidlist
+
+from .lanes import MESSAGE, Bench
+
+STORED = MESSAGE.replace(b"\r\n", b"\n")
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path / "ann")
+    yield made
+    made.close()
+
+
+def deliver(root: Path, name: str, place: str = "new", mtime: int | None = None) -> Path:
+    path = root / place / name
+    path.write_bytes(STORED)
+    if mtime is not None:
+        os.utime(path, (mtime, mtime))
+    return path
+
+
+def test_deliveries_get_uids_in_the_order_of_their_age(bench: Bench) -> None:
+    deliver(bench.root, "b", mtime=2000)
+    deliver(bench.root, "a", mtime=3000)
+    deliver(bench.root, "c:2,S", place="cur", mtime=1000)
+    bench.look()
+    assert bench.names() == {1: "c:2,S", 2: "b:2,", 3: "a:2,"}
+    assert bench.cur() == ["a:2,", "b:2,", "c:2,S"]
+    assert bench.flags()[1] == frozenset([SEEN])
+    arrived = bench.ears.take("arrived")
+    assert [list(uids) for _, uids, *_ in arrived] == [[1, 2, 3]]
+    assert bench.lane.db.execute("SELECT internaldate FROM messages ORDER BY uid").fetchall() == [
+        (1000,),
+        (2000,),
+        (3000,),
+    ]
+
+
+def test_a_later_delivery_is_above_all_before(bench: Bench) -> None:
+    bench.append(MESSAGE, MESSAGE)
+    deliver(bench.root, "old", mtime=5)
+    bench.look()
+    assert bench.names()[3] == "old:2,"
+
+
+def test_nothing_is_listed_while_nothing_happens(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    deliver(bench.root, "a")
+    bench.look()
+    time.sleep(0.03)  # until the directories' mtimes can be trusted
+    bench.look()
+    bench.append(MESSAGE)
+    monkeypatch.setattr(scan, "scan", lambda *_: pytest.fail("listed"))
+    bench.look()
+    assert len(bench.names()) == 2
+
+
+def test_a_rename_outside_is_a_change_of_flags(bench: Bench) -> None:
+    (uid,) = bench.append(MESSAGE)
+    name = bench.names()[uid]
+    (bench.root / "cur" / name).rename(bench.root / "cur" / (name + "FS"))
+    bench.look()
+    assert bench.flags()[uid] == frozenset([FLAGGED, SEEN])
+    assert [(uids, flags) for _, uids, flags, *_ in bench.ears.take("flagged")] == [
+        ([uid], [frozenset([FLAGGED, SEEN])])
+    ]
+
+
+def test_a_rename_outside_is_merged_with_what_is_not_written_yet(bench: Bench) -> None:
+    (uid,) = bench.append(MESSAGE, flags=intern_flags([SEEN]))
+    name = bench.names()[uid]
+    add = {"change": FlagChange.ADD, "named": intern_flags([ANSWERED]), "limit": None, "origin": None}
+    bench.do(writing.store, bench.number(), [(uid, uid)], **add)
+    (bench.root / "cur" / name).rename(bench.root / "cur" / name.replace(":2,S", ":2,F"))
+    bench.look()
+    assert bench.flags()[uid] == frozenset([FLAGGED, ANSWERED])
+    assert not bench.do(behind.write_flags, bench.number(), 10)
+    assert bench.cur()[0].endswith(":2,FR")
+
+
+def test_a_rename_outside_that_writing_behind_meets_is_merged(bench: Bench) -> None:
+    (uid,) = bench.append(MESSAGE)
+    name = bench.names()[uid]
+    add = {"change": FlagChange.ADD, "named": intern_flags([ANSWERED, "work"]), "limit": None, "origin": None}
+    bench.do(writing.store, bench.number(), [(uid, uid)], **add)
+    (bench.root / "cur" / name).rename(bench.root / "cur" / (name + "S"))
+    assert not bench.do(behind.write_flags, bench.number(), 10)
+    assert bench.flags()[uid] == frozenset([SEEN, ANSWERED, "work"])
+    assert bench.cur()[0].endswith(":2,RSa")
+    bench.look()
+    assert bench.flags()[uid] == frozenset([SEEN, ANSWERED, "work"])
+
+
+def test_a_file_removed_outside_is_expunged(bench: Bench) -> None:
+    first, second = bench.append(MESSAGE, MESSAGE)
+    (bench.root / "cur" / bench.names()[first]).unlink()
+    bench.look()
+    assert list(bench.names()) == [second]
+    assert [uids for _, uids, *_ in bench.ears.take("expunged")] == [[first]]
+
+
+def test_dovecots_uids_and_keywords_are_taken_over(tmp_path: Path) -> None:
+    root = tmp_path / "ann"
+    for place in ("cur", "new", "tmp"):
+        (root / place).mkdir(parents=True)
+    deliver(root, "x,S=5:2,Sa", place="cur", mtime=9)
+    deliver(root, "y", place="cur", mtime=7)
+    deliver(root, "z", place="new", mtime=1)
+    (root / "dovecot-uidlist").write_text("3 V77 N50 G0123456789abcdef0123456789abcdef\n40 :x,S=5\n44 W9 :y\n")
+    (root / "dovecot-keywords").write_text("0 $Work\n")
+    bench = Bench(root)
+    bench.look()
+    assert bench.names() == {40: "x,S=5:2,Sa", 44: "y", 50: "z:2,"}
+    assert bench.flags()[40] == frozenset([SEEN, "$Work"])
+    assert bench.lane.folder(bench.number()).row.uidvalidity == 77
+    bench.do(behind.write_uids, bench.number())
+    known = read_uidlist(bench.lane.root_fd)
+    assert known is not None
+    assert (known.uidvalidity, {base: entry.uid for base, entry in known.entries.items()}) == (
+        77,
+        {"x,S=5": 40, "y": 44, "z": 50},
+    )
+    assert known.entries["y"].extensions == "W9"
+    assert known.uidnext > 1000
+    bench.close()
+
+
+def test_the_state_may_be_lost(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "ann")
+    uids = bench.append(MESSAGE, MESSAGE, MESSAGE)
+    bench.do(behind.finish, bench.number(), 0)
+    validity, names = bench.lane.folder(bench.number()).row.uidvalidity, bench.names()
+    bench.close()
+    for path in (tmp_path / "ann").glob("mailpost-*"):
+        path.unlink()
+    again = Bench(tmp_path / "ann")
+    again.look()
+    assert again.names() == names
+    assert again.lane.folder(again.number()).row.uidvalidity == validity
+    assert again.append(MESSAGE)[0] > uids[-1]
+    again.close()
+
+
+def test_another_servers_uidvalidity_is_a_new_life(bench: Bench) -> None:
+    bench.append(MESSAGE)
+    bench.do(scan.load, bench.number())
+    validity = bench.lane.folder(bench.number()).row.uidvalidity + 5
+    base = bench.names()[1].partition(":")[0]
+    (bench.root / "dovecot-uidlist").write_text(f"3 V{validity} N9\n8 :{base}\n")
+    deliver(bench.root, "x")
+    bench.look()
+    assert bench.lane.folder(bench.number()).row.uidvalidity == validity
+    assert sorted(bench.names()) == [8, 9]
+    assert ("vanished",) in bench.ears.take("vanished")
+
+
+def test_another_servers_uid_for_another_message_raises_uidvalidity(bench: Bench) -> None:
+    bench.append(MESSAGE)
+    bench.do(behind.write_uids, bench.number())
+    validity = bench.lane.folder(bench.number()).row.uidvalidity
+    bench.append(MESSAGE)
+    (bench.root / "dovecot-uidlist").write_text(f"3 V{validity} N3000\n1 :other\n")
+    bench.do(behind.write_uids, bench.number())
+    bench.look()
+    assert bench.lane.folder(bench.number()).row.uidvalidity > validity
+    assert len(bench.names()) == 2
+
+
+def test_uids_are_not_given_twice_when_another_server_gave_some(bench: Bench) -> None:
+    bench.append(MESSAGE)
+    bench.do(behind.write_uids, bench.number())
+    known = read_uidlist(bench.lane.root_fd)
+    assert known is not None
+    taken = known.uidnext
+    base = bench.names()[1].partition(":")[0]
+    deliver(bench.root, "theirs", place="cur")
+    (bench.root / "dovecot-uidlist").write_text(f"3 V{known.uidvalidity} N{taken + 1}\n1 :{base}\n{taken} :theirs\n")
+    bench.look()
+    assert bench.names()[taken] == "theirs"
+    assert bench.append(MESSAGE)[0] > taken
+
+
+def test_folders_that_others_make_and_remove_are_found(bench: Bench) -> None:
+    for place in ("cur", "new", "tmp"):
+        (bench.root / ".Lists.Twisted" / place).mkdir(parents=True)
+    (bench.root / ".Sent").mkdir()
+    bench.do(tree.sync_tree)
+    assert sorted(bench.ears.folders) == ["INBOX", "Lists/Twisted", "Sent"]
+    assert bench.ears.folders["Sent"].special_use is not None
+    for path in sorted((bench.root / ".Lists.Twisted").rglob("*"), reverse=True):
+        path.rmdir()
+    (bench.root / ".Lists.Twisted").rmdir()
+    bench.do(tree.sync_tree)
+    assert "Lists/Twisted" not in bench.ears.folders
+
+
+def test_a_folder_whose_directory_is_gone_is_no_folder(bench: Bench) -> None:
+    bench.do(tree.create, "a", None)
+    number = bench.number("a")
+    bench.do(tree.delete, "a")
+    with pytest.raises(MailError) as refused:
+        bench.do(scan.look, number)
+    assert refused.value.kind is ErrorKind.NO_SUCH_FOLDER
