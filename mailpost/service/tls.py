@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.logger import Logger
@@ -84,21 +85,23 @@ def _load(certificate: Path, key: Path) -> SSL.Context:
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.set_options(_OPTIONS)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-    context.set_passwd_cb(lambda *_: b"")  # a key behind a password is an error, not a question on the terminal
-    for path in (certificate, key):
-        try:
-            path.open("rb").close()
-        except OSError as problem:
-            raise CertificateError(f"{path}: cannot be read: {problem.strerror}") from None
+    secret = _read(key)
+    _read(certificate)
     try:
         context.use_certificate_chain_file(str(certificate))
     except SSL.Error:
         raise CertificateError(f"{certificate}: has no certificate in PEM form") from None
     try:
-        context.use_privatekey_file(str(key))
-        context.check_privatekey()
-    except SSL.Error as problem:
-        mismatch = any("mismatch" in str(part) for part in problem.args)
-        what = f"is not the key of {certificate}" if mismatch else "has no private key in PEM form without a password"
-        raise CertificateError(f"{key}: {what}") from None
+        context.use_privatekey(load_pem_private_key(secret, password=None))  # type: ignore[arg-type]
+    except (TypeError, ValueError):  # TypeError: it needs a password
+        raise CertificateError(f"{key}: has no private key in PEM form without a password") from None
+    except SSL.Error:
+        raise CertificateError(f"{key}: is not the key of {certificate}") from None
     return context
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as problem:
+        raise CertificateError(f"{path}: cannot be read: {problem.strerror}") from None
