@@ -138,6 +138,10 @@ class MaildirAccount:
         for names, rows in fields:
             self._cached(cache.put_fields, key, names, rows)
 
+    def kept(self) -> Deferred[None]:
+        """Wait until all that was to be kept is in the cache."""
+        return self._cache_writer.run(lambda: None)
+
     def _cached(self, job: Callable[P, None], *args: P.args, **named: P.kwargs) -> None:
         self._cache_writer.run(job, *args, **named).addErrback(lambda _: None)  # a cache may lack anything
 
@@ -160,7 +164,7 @@ class MaildirAccount:
             mailbox.close()
         try:
             await self.upkeep.close()
-            await self._cache_writer.run(lambda: None)
+            await self.kept()
         finally:
             await self._offload.read(self.user, self._close)
 
@@ -262,9 +266,11 @@ class MaildirAccount:
         mailbox.looking = []
         try:
             await self.write(scan.look, mailbox.folder.number)
-        except BaseException:
+        except MailError as error:
             mailbox.dirty = True
-            raise
+            if error.kind is not ErrorKind.NO_SUCH_FOLDER:
+                raise
+            await self.sync()  # it is gone: then `live` says so
         finally:
             waiters, mailbox.looking = mailbox.looking, None
             for waiter in waiters:

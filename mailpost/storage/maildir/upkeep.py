@@ -57,6 +57,11 @@ class Upkeep:
         self._running: set[Deferred[None]] = set()
         self._closed = False
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything is being done or about to be done, but for listing once more."""
+        return bool(self._running or self._timer is not None)
+
     # -- taking note
 
     def changed(self, folder: int) -> None:
@@ -172,13 +177,14 @@ class Upkeep:
 
     async def _summarise_folder(self, info: FolderInfo, messages: list[tuple[int, bytes | None]]) -> None:
         account = self._account
-        unread = [uid for uid, octets in messages if octets is None]
+        unread = sorted({uid for uid, octets in messages if octets is None})
         lacking = await account.read(account.reading.unsummarised, info, unread)
         work: list[tuple[int, bytes | None]] = [(uid, None) for uid in lacking]
         work += [one for one in messages if one[1] is not None]
         for start in range(0, len(work), _GROUP):
             made = await account.sliced(self._made(info, work[start : start + _GROUP]))
             account.keep(info, made, ())
+            await account.kept()
             await self._pause(PAUSE_SECONDS)
             if self._closed:
                 return

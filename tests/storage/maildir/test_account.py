@@ -1,0 +1,302 @@
+"""The Maildir store in a running reactor: outside changes, other processes, damage, warmth, big messages."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.trial.unittest import TestCase
+
+from mailpost.mail.errors import ErrorKind, MailError
+from mailpost.mail.flags import DELETED, SEEN, FlagChange, intern_flags
+from mailpost.mail.searchkeys import Body, Header
+from mailpost.mail.summary import Summary
+from mailpost.storage.index.state import SCHEMA_VERSION
+from mailpost.storage.interfaces import IMailpostMailbox
+from mailpost.storage.maildir import account as account_module
+from mailpost.storage.maildir import scan, writing
+from mailpost.storage.maildir import store as store_module
+from mailpost.storage.maildir.account import MaildirAccount
+from mailpost.storage.maildir.store import MaildirStore
+from mailpost.storage.records import Attribute, NewMessage
+from mailpost.wire.imap.structures import summarise
+
+MESSAGE = b"From: ann@example.org\r\nSubject: hello\r\n\r\nbody\r\n"
+
+
+def later(seconds: float) -> Deferred[None]:
+    waiting: Deferred[None] = Deferred()
+    reactor.callLater(seconds, waiting.callback, None)  # type: ignore[attr-defined]
+    return waiting
+
+
+class Session:
+    """One who is told of changes."""
+
+    def __init__(self, mailbox: IMailpostMailbox) -> None:
+        self.woken: Deferred[None] = Deferred()
+        self.cursor = mailbox.live.attach(self)
+
+    def wake(self) -> None:
+        if not self.woken.called:
+            self.woken.callback(None)
+
+    def catch_up(self) -> None:
+        self.cursor.read()
+
+
+class AccountTests(TestCase):
+    def setUp(self) -> None:
+        self.place = Path(self.mktemp())
+        self.stores: list[MaildirStore] = []
+
+    async def tearDown(self) -> None:
+        for store in self.stores:
+            await store.close()
+
+    def store(self, summariser: Callable[[bytes], Summary] = summarise, **settings: Any) -> MaildirStore:
+        store = MaildirStore(reactor, lambda user: self.place / user, summariser, **settings)
+        self.stores.append(store)
+        return store
+
+    async def account(self, **settings: Any) -> MaildirAccount:
+        return await self.store(**settings).account("ann")
+
+    async def closed(self) -> None:
+        while self.stores:
+            await self.stores.pop().close()
+
+    async def all_rows(self, mailbox: Any, *attributes: Any) -> list[tuple[Any, ...]]:
+        return [row async for batch in mailbox.fetch(mailbox.live.uids[:], attributes) for row in batch]
+
+    async def refused(self, kind: ErrorKind, answer: Awaitable[object]) -> None:
+        try:
+            await answer
+        except MailError as error:
+            self.assertIs(error.kind, kind)
+        else:
+            self.fail("nothing was refused")
+
+    async def test_a_delivery_by_another_program_wakes_a_session(self) -> None:
+        account = await self.account()
+        mailbox = await account.open("INBOX")
+        session = Session(mailbox)
+        (self.place / "ann" / "new" / "1.delivered").write_bytes(MESSAGE)
+        await session.woken.addTimeout(5, reactor)
+        self.assertEqual(mailbox.live.uids, [1])
+        self.assertEqual(await self.all_rows(mailbox, Attribute.OCTETS), [(1, MESSAGE)])
+
+    async def test_polling_finds_deliveries_too(self) -> None:
+        self.patch(account_module, "MOST_WARM", 0)
+        account = await self.account(use_inotify=False)
+        (self.place / "ann" / "new" / "1.delivered").write_bytes(MESSAGE)
+        mailbox = await account.open("INBOX")
+        self.assertEqual(mailbox.live.uids, [1])
+        mailbox.release()
+        self.assertEqual((await account.status("INBOX")).messages, 1)
+
+    async def test_a_file_removed_while_it_is_fetched(self) -> None:
+        account = await self.account()
+        await account.append("INBOX", [NewMessage(MESSAGE), NewMessage(MESSAGE)])
+        mailbox = await account.open("INBOX")
+        sorted((self.place / "ann" / "cur").iterdir())[0].unlink()
+        rows = await self.all_rows(mailbox, Attribute.OCTETS)
+        self.assertEqual(rows, [(2, MESSAGE)])
+        await mailbox.refresh()
+        self.assertEqual(mailbox.live.uids, [2])
+
+    async def test_another_process_is_seen_by_the_next_refresh(self) -> None:
+        ours, theirs = await self.account(), await self.account()
+        here = await ours.open("INBOX")
+        there = await theirs.open("INBOX")
+        session = Session(here)
+        await theirs.append("INBOX", [NewMessage(MESSAGE), NewMessage(MESSAGE), NewMessage(MESSAGE)])
+        await here.refresh()
+        self.assertEqual(here.live.uids, [1, 2, 3])
+        await there.store([2, 3], FlagChange.ADD, intern_flags([DELETED, "work"]))
+        await there.expunge([3])
+        await here.refresh()
+        self.assertEqual(here.live.uids, [1, 2])
+        self.assertEqual(here.live.flags[1], frozenset([DELETED, "work"]))
+        self.assertEqual(len(session.cursor.read()), 3)
+        await here.store([1], FlagChange.ADD, intern_flags([SEEN]))
+        await there.refresh()
+        self.assertEqual(there.live.flags, here.live.flags)
+        self.assertEqual(there.live.highest_modseq, here.live.highest_modseq)
+
+    async def test_a_folder_that_another_process_makes_and_deletes(self) -> None:
+        ours, theirs = await self.account(), await self.account()
+        await theirs.create("News")
+        mailbox = await ours.open("News")
+        await theirs.delete("News")
+        await mailbox.refresh()
+        self.assertTrue(mailbox.live.gone)
+        await self.refused(ErrorKind.NO_SUCH_FOLDER, ours.open("News"))
+
+    async def test_two_processes_never_give_one_uid_twice(self) -> None:
+        ours, theirs = await self.account(), await self.account()
+        answers = [
+            Deferred.fromCoroutine(account.append("INBOX", [NewMessage(MESSAGE)]))
+            for _ in range(10)
+            for account in (ours, theirs)
+        ]
+        given = [answer.uids[0] for answer in await gatherResults(answers)]
+        self.assertEqual(sorted(given), list(range(1, 21)))
+
+    async def test_a_damaged_state_is_set_aside(self) -> None:
+        account = await self.account()
+        await account.append("INBOX", [NewMessage(MESSAGE)])
+        await self.closed()
+        state = self.place / "ann" / "mailpost-state.sqlite3"
+        state.write_bytes(b"this is no database, not by any means" * 100)
+        account = await self.account()
+        mailbox = await account.open("INBOX")
+        self.assertEqual(mailbox.live.uids, [1])
+        self.assertEqual(len(list(state.parent.glob("*.corrupt-*"))), 1)
+
+    async def test_a_newer_state_is_refused(self) -> None:
+        await self.account()
+        await self.closed()
+        state = self.place / "ann" / "mailpost-state.sqlite3"
+        db = sqlite3.connect(state)
+        db.execute(f"PRAGMA user_version={SCHEMA_VERSION + 1}")
+        db.close()
+        await self.refused(ErrorKind.UNAVAILABLE, self.account())
+        self.assertEqual(list(state.parent.glob("*.corrupt-*")), [])
+
+    async def test_a_damaged_cache_is_thrown_away(self) -> None:
+        account = await self.account()
+        await account.append("INBOX", [NewMessage(MESSAGE)])
+        await self.closed()
+        (self.place / "ann" / "mailpost-cache.sqlite3").write_bytes(b"no database either" * 200)
+        account = await self.account()
+        mailbox = await account.open("INBOX")
+        rows = await self.all_rows(mailbox, Attribute.SIZE, Attribute.ENVELOPE)
+        self.assertEqual(rows, [(1, len(MESSAGE), summarise(MESSAGE).envelope)])
+
+    async def test_summaries_are_made_once(self) -> None:
+        asked: list[bytes] = []
+
+        def counting(octets: bytes) -> Summary:
+            asked.append(octets)
+            return summarise(octets)
+
+        account = await self.account(summariser=counting)
+        (self.place / "ann" / "new" / "1.delivered").write_bytes(MESSAGE)
+        mailbox = await account.open("INBOX")
+        while not asked:
+            await later(0.02)
+        while account.upkeep.busy:
+            await later(0.02)
+        for _ in range(2):
+            await self.all_rows(mailbox, Attribute.SIZE, Attribute.ENVELOPE, Attribute.BODYSTRUCTURE)
+            self.assertEqual(await mailbox.search(Header("Subject", "HELLO")), [1])
+        self.assertEqual(asked, [MESSAGE])
+        await mailbox.copy([1], "Sent", move=True)
+        sent = await account.open("Sent")
+        while account.upkeep.busy:
+            await later(0.02)
+        self.assertEqual(await self.all_rows(sent, Attribute.SIZE), [(1, len(MESSAGE))])
+        self.assertEqual(asked, [MESSAGE])
+
+    async def test_cold_folders_are_forgotten_and_come_back(self) -> None:
+        self.patch(account_module, "MOST_WARM", 2)
+        account = await self.account()
+        for number in range(5):
+            await account.create(f"f{number}")
+            await account.append(f"f{number}", [NewMessage(MESSAGE)])
+            mailbox = await account.open(f"f{number}")
+            mailbox.live.claim_recent()
+            mailbox.release()
+        self.assertEqual(len(account.registry.mailboxes), 2)
+        await account.append("f0", [NewMessage(MESSAGE)])
+        mailbox = await account.open("f0")
+        self.assertEqual(mailbox.live.uids, [1, 2])
+        self.assertEqual(mailbox.live.first_recent, 2)
+        self.assertEqual((await account.status("f1")).recent, 0)
+
+    async def test_accounts_that_nobody_uses_are_closed_and_opened_again(self) -> None:
+        self.patch(store_module, "MOST_WARM", 1)
+        store = self.store()
+        for user in ("a", "b", "c", "a", "b"):
+            account = await store.account(user)
+            await account.append("INBOX", [NewMessage(MESSAGE)])
+            account.release()
+        account = await store.account("a")
+        self.assertEqual((await account.status("INBOX")).messages, 2)
+        self.assertIs(await store.account("a"), account)
+
+    async def test_an_index_directory_of_its_own(self) -> None:
+        index = Path(self.mktemp())
+        account = await self.account(index=lambda user: index / user)
+        await account.append("INBOX", [NewMessage(MESSAGE)])
+        await self.closed()
+        self.assertTrue((index / "ann" / "state.sqlite3").exists())
+        self.assertEqual([path.name for path in (self.place / "ann").glob("*sqlite3*")], [])
+
+    async def test_a_big_message_is_spooled_to_a_file(self) -> None:
+        account = await self.account()
+        octets = b"Subject: big\r\n\r\n" + b"0123456789abcdef" * 64 * 1024 + b"\r\n"
+        spool = account.spool(len(octets))
+        for start in range(0, len(octets), 100_000):
+            waiting = spool.write(octets[start : start + 100_000])
+            if waiting is not None:
+                await waiting
+        self.assertEqual(len(list((self.place / "ann" / "tmp").iterdir())), 1)
+        await account.append("INBOX", [NewMessage(spool)])
+        spool.abort()
+        mailbox = await account.open("INBOX")
+        self.assertEqual(await self.all_rows(mailbox, Attribute.SIZE, Attribute.OCTETS), [(1, len(octets), octets)])
+        self.assertEqual(await mailbox.search(Body("EFCDEF")), [])
+        self.assertEqual(await mailbox.search(Body("EF0123")), [1])
+
+    async def test_a_spool_that_is_given_up_leaves_nothing(self) -> None:
+        account = await self.account()
+        spool = account.spool(1 << 20)
+        writing_it = spool.write(b"x" * (1 << 20))
+        spool.abort()
+        if writing_it is not None:
+            await writing_it
+        await self.closed()
+        self.assertEqual(list((self.place / "ann" / "tmp").iterdir()), [])
+
+    async def test_expunging_on_a_full_disk_gives_up_the_ballast(self) -> None:
+        account = await self.account()
+        await account.append("INBOX", [NewMessage(MESSAGE, intern_flags([DELETED]))])
+        mailbox = await account.open("INBOX")
+        real = writing.expunge
+        ballast = self.place / "ann" / "mailpost-ballast"
+        self.assertTrue(ballast.exists())
+
+        def full(*values: Any) -> list[int]:
+            if ballast.exists():
+                raise MailError(ErrorKind.DISK_FULL, "The disk is full")
+            return real(*values)
+
+        self.patch(writing, "expunge", full)
+        self.assertEqual(await mailbox.expunge(), [1])
+
+    async def test_who_gives_up_waiting_changes_nothing(self) -> None:
+        account = await self.account()
+        mailbox = await account.open("INBOX")
+        asked = Deferred.fromCoroutine(account.append("INBOX", [NewMessage(MESSAGE)]))
+        await later(0)
+        asked.cancel()
+        await self.assertFailure(asked, CancelledError)
+        await account.write(scan.look, mailbox.folder.number)
+        self.assertEqual(mailbox.live.uids, [1])
+
+    async def test_flags_are_in_the_file_names_when_the_store_is_closed(self) -> None:
+        account = await self.account()
+        await account.append("INBOX", [NewMessage(MESSAGE)])
+        mailbox = await account.open("INBOX")
+        await mailbox.store([1], FlagChange.ADD, intern_flags([SEEN, "$Work"]))
+        await self.closed()
+        (file,) = (self.place / "ann" / "cur").iterdir()
+        self.assertTrue(file.name.endswith(":2,Sa"), file.name)
+        self.assertEqual((self.place / "ann" / "dovecot-keywords").read_text(), "0 $Work\n")
+        self.assertIn(f":{file.name.partition(':')[0]}\n", (self.place / "ann" / "dovecot-uidlist").read_text())
