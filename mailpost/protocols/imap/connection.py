@@ -193,8 +193,6 @@ class MailpostIMAP4Server(imap4.IMAP4Server):
     async def log_in(self, user: bytes, attempt: Callable[[], Any]) -> LoggedIn:
         """Log in, and remember how to log out."""
         logged_in = await self._login.log_in("IMAP", self.record.address, user, attempt)
-        if self._onLogout is not None:
-            self._onLogout()
         self._onLogout = logged_in.log_out
         self.record.user = logged_in.user
         self.setTimeout(self.POSTAUTH_TIMEOUT)

@@ -82,6 +82,9 @@ class Session:
         self._failed_logins = 0
         self._upgrading = False
         self._closing = ""
+        """Why the connection is to end, when it is."""
+        self._goodbye = b""
+        """What is still to be said then."""
         self._lost = False
         self.write = self._outgoing.write
         self.drained = self._outgoing.drained
@@ -116,13 +119,12 @@ class Session:
         return (self._in_turn or self._task is not None) and self._line is None
 
     def say_goodbye(self, text: bytes, reason: str) -> None:
-        """Say BYE, if the output is between two lines, and close whatever is running. RFC: 3501 §7.1.5"""
+        """Say BYE and close; a command that is at work is answered first. RFC: 3501 §7.1.5"""
         if not self._closing:
             self._closing = reason
+            self._goodbye = b"* BYE " + text + b"\r\n"
             if not self.busy:
-                self.write(b"* BYE " + text + b"\r\n")
-            self.flush()
-            self._connection.hang_up(reason)
+                self._end()
 
     # -- Context: the client
 
@@ -279,9 +281,14 @@ class Session:
             self._closing = self._closing or "internal error"
         self.flush()
         if self._closing:
-            self._connection.hang_up(self._closing)
+            self._end()
         elif not self._reading:
             self._read(True)
+
+    def _end(self) -> None:
+        self.write(self._goodbye)
+        self.flush()
+        self._connection.hang_up(self._closing)
 
     def _upgrade(self) -> None:
         self._upgrading = False

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import hmac
 import random
 import time
+from base64 import b64decode, b64encode
 from typing import Any
 
 import pytest
+from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
+from twisted.cred.credentials import CramMD5Credentials
+from twisted.cred.portal import Portal
+from twisted.mail.imap4 import PLAINCredentials
+from zope.interface import implementer
 
+from mailpost.accounts.interfaces import ILoginMechanisms
 from mailpost.protocols.imap.settings import ImapSettings
 from mailpost.storage.records import NewMessage
 from tests.protocols.imap.harness import Client, Server
@@ -407,6 +415,68 @@ def test_mechanisms_that_come_to_nothing(server: Server, lines: tuple[bytes, ...
     assert converse(client, *lines).startswith(answer)
     assert server.realm.inside == 0
     assert client.says(b"b NOOP") == b"b OK NOOP completed\r\n"
+
+
+@implementer(ILoginMechanisms)
+class OnlyPlain:
+    def mechanisms(self) -> frozenset[str]:
+        return frozenset({"PLAIN", "SCRAM-SHA-256"})
+
+
+def test_a_mechanism_is_announced_while_all_can_use_it() -> None:
+    client = Server(mechanisms=OnlyPlain()).connect()
+    assert b" AUTH=PLAIN]" in client.greeting
+    assert client.says(b"a AUTHENTICATE LOGIN").startswith(b"a NO ")
+
+
+def test_without_checkers_for_passwords_nothing_is_announced(server: Server) -> None:
+    server.factory.portal = Portal(server.realm)
+    client = server.connect()
+    assert b"AUTH=" not in client.greeting
+    client.sends(b"a LOGIN joe secret\r\n")
+    server.clock.advance(1)
+    assert client.heard().startswith(b"a NO [AUTHENTICATIONFAILED]")
+
+
+def test_without_a_portal_nobody_can_log_in(server: Server) -> None:
+    server.factory.portal = None  # type: ignore[assignment]
+    server.factory.challengers = {b"CRAM-MD5": CramMD5Credentials}
+    client = server.connect()
+    assert client.says(b"a LOGIN joe secret").startswith(b"a NO [UNAVAILABLE]")
+    client.says(b"b AUTHENTICATE CRAM-MD5")
+    assert client.says(b64encode(b"joe 00")).startswith(b"b NO [UNAVAILABLE]")
+
+
+def test_a_mechanism_of_twisted(server: Server) -> None:
+    server.factory.portal = Portal(server.realm, [InMemoryUsernamePasswordDatabaseDontUse(joe=b"secret")])
+    server.factory.challengers = {b"CRAM-MD5": CramMD5Credentials}
+    client = server.connect(FAR)
+    assert b" AUTH=CRAM-MD5]" in client.greeting
+    for secret, answer in ((b"wrong", b"a NO [AUTHENTICATIONFAILED]"), (b"secret", b"a OK ")):
+        challenge = b64decode(client.says(b"a AUTHENTICATE CRAM-MD5").removeprefix(b"+ "))
+        digest = hmac.new(secret, challenge, "md5").hexdigest().encode()
+        client.sends(b64encode(b"joe " + digest) + b"\r\n")
+        server.clock.advance(1)
+        assert client.heard().startswith(answer)
+
+
+def test_a_mechanism_of_twisted_that_begins_with_the_client(server: Server) -> None:
+    server.factory.challengers = {b"PLAIN": PLAINCredentials}
+    client = server.connect()
+    assert client.says(b"a AUTHENTICATE PLAIN AGpvZQ==").startswith(b"a BAD ")
+    assert client.says(b"b AUTHENTICATE PLAIN AGpvZQBzZWNyZXQ=").startswith(b"b OK ")
+
+
+def test_a_mechanism_without_end(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CramMD5Credentials, "moreChallenges", lambda self: True)
+    server.factory.challengers = {b"CRAM-MD5": CramMD5Credentials}
+    client = server.connect()
+    answer = client.says(b"a AUTHENTICATE CRAM-MD5")
+    for _ in range(20):
+        if not answer.startswith(b"+ "):
+            break
+        answer = client.says(b64encode(b"joe 00"))
+    assert answer.startswith(b"a BAD ")
 
 
 def test_a_line_that_answers_a_challenge_is_no_command(server: Server) -> None:

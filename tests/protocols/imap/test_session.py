@@ -272,6 +272,49 @@ def test_who_does_not_go_is_cut(server: Server) -> None:
     assert client.transport.lost
 
 
+def test_a_command_at_work_is_answered_before_the_goodbye(server: Server) -> None:
+    server.checker.slow = True
+    client = server.connect()
+    client.sends(b"a LOGIN joe secret\r\nb NOOP\r\n")
+    closing = Deferred.fromCoroutine(server.factory.close())
+    assert client.heard() == b""
+    server.checker.waiting.pop()()
+    answer = client.heard()
+    assert answer.startswith(b"a OK ")
+    assert answer.endswith(b"* BYE Server shutting down\r\n")
+    server.clock.advance(0)
+    assert closing.called
+
+
+def test_a_decoder_that_breaks_ends_the_connection(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = server.connect()
+    monkeypatch.setattr(client.protocol.session._decoder, "next_event", lambda: 1 / 0)
+    events = events_of(lambda: client.sends(b"a NOOP\r\n"))
+    assert [event["log_failure"].type for event in events if "log_failure" in event] == [ZeroDivisionError]
+    assert client.transport.disconnecting
+
+
+def test_a_size_beyond_all_numbers_ends_the_connection(server: Server) -> None:
+    client = server.logged_in()
+    answer = client.says(b"a LIST {99999999999999999999+}")
+    assert b" BAD Literal too big\r\n* BYE " in answer
+    assert client.transport.disconnecting
+
+
+def test_several_messages_of_which_one_is_refused(server: Server) -> None:
+    spools: list[Spool] = []
+
+    def spool(expected: int) -> Spool:
+        spools.append(Spool(MailError(ErrorKind.DISK_FULL, "No room") if not spools else None))
+        return spools[-1]
+
+    client = server.logged_in()
+    client.protocol.session.account.spool = spool
+    client.sends(b"a APPEND INBOX {5+}\r\n12345 {5+}\r\n67890\r\nb NOOP\r\n")
+    assert client.heard() == b"a NO [UNAVAILABLE] No room\r\nb OK NOOP completed\r\n"
+    assert [each.aborted for each in spools] == [1]
+
+
 def test_the_selected_mailbox_is_deleted_by_another(server: Server) -> None:
     other = server.logged_in()
     other.says(b"a CREATE box")
@@ -338,6 +381,19 @@ def test_tuples_of_a_subclass_get_their_arguments(tuples: Client) -> None:
 
 def test_a_message_reaches_a_tuple_of_a_subclass(tuples: Client) -> None:
     assert tuples.says(b"a APPEND {5+}\r\n12345") == b"a OK 5 octets\r\n"
+
+
+def test_a_message_for_a_tuple_may_be_too_big() -> None:
+    server = Server(ImapSettings(message_size=4))
+    server.factory.protocol = WithTuples
+    assert server.logged_in().says(b"a APPEND x {5}").startswith(b"a NO [TOOBIG]")
+
+
+def test_literals_of_lines_given_by_hand(tuples: Client) -> None:
+    tuples.protocol.lineReceived(b"a ECHO {3} x")
+    assert tuples.heard().startswith(b"a BAD ")
+    tuples.protocol.lineReceived(b"b APPEND {3}")
+    assert tuples.heard() == b"+ Ready for 3 octets of data\r\n"
 
 
 def test_a_slow_tuple_holds_up_what_is_behind_it(tuples: Client) -> None:
