@@ -111,7 +111,7 @@ class MailServer(Service):
         listener.endpoint.listen(factory).addBoth(outcome.append)
         if not outcome or isinstance(outcome[0], Failure):
             self._give_back()
-            raise CannotStartError(f"cannot listen on {listener.description}: {_reason(outcome)}")
+            raise CannotStartError(f"cannot listen ({_reason(outcome)}) on {listener.description}")
         self.ports.append(outcome[0])
 
     def _give_back(self) -> None:
