@@ -141,7 +141,7 @@ def test_envelopes_agree_with_the_email_package(library: Twistd) -> None:
         if sender and sender[0][1].count("@") == 1 and envelope.from_:
             mailbox, host = sender[0][1].split("@")
             assert (envelope.from_[0].mailbox.decode(), envelope.from_[0].host.decode()) == (mailbox, host)
-    assert compared > len(rows) * 0.7
+    assert compared >= 100
     client.logout()
 
 
