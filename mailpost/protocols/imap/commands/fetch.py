@@ -35,7 +35,8 @@ _LINES = 4_096
 """Lines of what is in memory that are written at a time: about 256 KiB."""
 _SEEN = intern_flags((SEEN,))
 
-Values = Sequence[Any]
+_Values = Sequence[Any]
+_Rows = list[tuple[Any, ...]]
 
 
 class _Batch:
@@ -47,7 +48,7 @@ class _Batch:
         self,
         selected: SelectedMailbox,
         uids: Sequence[int],
-        fetched: dict[Fetched, Values],
+        fetched: dict[Fetched, _Values],
         messages: list[MessageInHand],
     ) -> None:
         self.selected = selected
@@ -62,13 +63,13 @@ class _Item:
 
     __slots__ = ("columns", "need", "piece")
 
-    def __init__(self, piece: bytes, need: Fetched | None, *columns: Callable[[_Batch], Values]) -> None:
+    def __init__(self, piece: bytes, need: Fetched | None, *columns: Callable[[_Batch], _Values]) -> None:
         self.piece = piece
         self.need = need
         self.columns = columns
 
 
-def _fetched(need: Fetched) -> Callable[[_Batch], Values]:
+def _fetched(need: Fetched) -> Callable[[_Batch], _Values]:
     return lambda batch: batch.fetched[need]
 
 
@@ -223,37 +224,36 @@ async def _from_store(context: Context, plan: _Plan, uids: list[int]) -> bool:
             return not await _answer(context, plan, (), [(uids[0],)], held=held)
     come = answered = 0
     rows: Any = selected.mailbox.fetch(uids, needs)
-    coming = _start(rows)
+    coming: Deferred[_Rows | None] | None = None
     try:
-        while batch := await coming:
+        batch = await _following(rows)
+        while batch:
             come += len(batch)
-            if come < len(uids):
-                coming = _start(rows)
+            coming = Deferred.fromCoroutine(_following(rows)) if come < len(uids) else None
             answered += await _answer(context, plan, needs, batch, held=held, hold=hold)
-            if come == len(uids):
+            if coming is None:
                 break
             await context.drained()
+            batch = await coming
     finally:
-        coming.cancel()
-        await coming.addErrback(lambda failure: None)
+        if coming is not None:
+            coming.cancel()
+            await coming.addErrback(lambda failure: None)
         await rows.aclose()
     return answered < len(uids)
 
 
-def _start(rows: Any) -> Deferred[list[tuple[Any, ...]] | None]:
-    """Begin to get the next batch; None when there are no more."""
-
-    async def following() -> list[tuple[Any, ...]] | None:
-        return await anext(rows, None)
-
-    return Deferred.fromCoroutine(following())
+async def _following(rows: Any) -> _Rows | None:
+    """The next batch; None when there are no more."""
+    batch: _Rows | None = await anext(rows, None)
+    return batch
 
 
 async def _answer(
     context: Context,
     plan: _Plan,
     needs: Sequence[Fetched],
-    rows: list[tuple[Any, ...]],
+    rows: _Rows,
     *,
     held: MessageInHand | None = None,
     hold: bool = False,
@@ -269,7 +269,7 @@ async def _answer(
         rows, uids = [row for row in rows if row[0] in still], here
         if not rows:
             return 0
-    fetched: dict[Fetched, Values] = dict(zip(needs, [*zip(*rows, strict=True)][1:], strict=True))
+    fetched: dict[Fetched, _Values] = dict(zip(needs, [*zip(*rows, strict=True)][1:], strict=True))
     if held:
         fetched[Attribute.OCTETS] = [held.octets]
     messages = [held] if held else [MessageInHand(octets) for octets in fetched.get(Attribute.OCTETS, ())]
