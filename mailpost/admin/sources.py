@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,29 +138,33 @@ def _maildir(path: Path, separator: str) -> Source:
         folders = [(each.name, path / each.directory) for each in list_folders(root, Layout(separator))]
     finally:
         os.close(root)
-    files = [(name, place, each) for name, place in folders for each in _maildir_files(place)]
-    size = sum(os.stat(each).st_size for _, _, each in files)
-    return Source(size, _maildir_messages(files))
+    files = [(name, place, each, status) for name, place in folders for each, status in _maildir_files(place)]
+    return Source(sum(status.st_size for *_, status in files), _maildir_messages(files))
 
 
-def _maildir_files(place: Path) -> list[Path]:
+def _maildir_files(place: Path) -> list[tuple[Path, os.stat_result]]:
     """The messages of one folder, those that came first before the others."""
-    found: list[Path] = []
+    found: list[tuple[Path, os.stat_result]] = []
     for part in ("cur", "new"):
-        if (place / part).is_dir():
-            found += [each for each in (place / part).iterdir() if not each.name.startswith(".")]
-    return sorted(found, key=lambda each: (each.stat().st_mtime, each.name))
+        for each in (place / part).iterdir() if (place / part).is_dir() else ():
+            if not each.name.startswith("."):
+                with suppress(FileNotFoundError):  # a mail program may be at work here
+                    found.append((each, each.stat()))
+    return sorted(found, key=lambda entry: (entry[1].st_mtime, entry[0].name))
 
 
-def _maildir_messages(files: list[tuple[str, Path, Path]]) -> Iterator[Found]:
+def _maildir_messages(files: list[tuple[str, Path, Path, os.stat_result]]) -> Iterator[Found]:
     opened: Path | None = None
     letters = FlagLetters()
-    for folder, place, each in files:
+    for folder, place, each, status in files:
         if place != opened:
             opened, letters = place, _letters(place)
-        octets = each.read_bytes()
+        try:
+            octets = each.read_bytes()
+        except FileNotFoundError:
+            continue  # renamed or removed meanwhile; a second run finds it
         flags = letters.flags(letters_of(each.name)) if each.parent.name == "cur" else NO_FLAGS
-        yield Found(folder, normalised(octets), flags, int(each.stat().st_mtime), len(octets))
+        yield Found(folder, normalised(octets), flags, int(status.st_mtime), len(octets))
 
 
 def _letters(place: Path) -> FlagLetters:

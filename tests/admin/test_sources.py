@@ -91,6 +91,15 @@ def test_a_maildir_with_folders(tmp_path: Path) -> None:
     assert found[400].flags == {DRAFT, "$Forwarded"}
 
 
+def test_a_message_that_goes_away_meanwhile(tmp_path: Path) -> None:
+    (tmp_path / "cur").mkdir()
+    for number in range(3):
+        (tmp_path / "cur" / f"{number}.x:2,").write_bytes(LETTER)
+    source = open_source(tmp_path, "/")
+    (tmp_path / "cur" / "1.x:2,").unlink()
+    assert len(list(source.messages)) == 2
+
+
 def test_paths_without_mail(tmp_path: Path) -> None:
     for path in (tmp_path / "none", tmp_path):
         with pytest.raises(SourceError, match=str(path)):
