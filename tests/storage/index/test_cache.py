@@ -53,7 +53,7 @@ def test_summaries_are_found_by_folder_and_range(opened: CacheFile) -> None:
     number = cache.folder_number(opened.db, "a")
     assert cache.values(opened.db, number, "facts", "size", (2, 3)) == {2: 2, 3: 3}
     assert kept(opened, "b") == {2: b"(envelope 2)"}
-    assert cache.total_size(opened.db, number) == (3, 6)
+    assert cache.total_size(opened.db, number) == ((3, 6), 6)
     assert cache.holding(opened.db, number, "to_", "bob", EVERYTHING) == ({1, 3}, {1, 2, 3})
     assert cache.folder_number(opened.db, "c") == 0
 

@@ -61,7 +61,8 @@ FLAG_SETS = st.frozensets(st.sampled_from([SEEN, DELETED, "a", "b"]))
 def test_changes_are_those_of_the_flag_sets(
     before: list[frozenset[str]], change: FlagChange, named: frozenset[str]
 ) -> None:
-    state = StateFile(":memory:")
+    place = TemporaryDirectory()
+    state = StateFile(f"{place.name}/state.sqlite3")
     bits = FlagBits(state.db, 1)
     rows = [MessageRow(uid, bits.bits(state.db, flags), 0, 0, f"n{uid}") for uid, flags in enumerate(before, 1)]
     messages.insert(state.db, 1, rows, modseq=1, saved=1)

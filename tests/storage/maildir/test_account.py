@@ -287,7 +287,7 @@ class AccountTests(TestCase):
         await later(0)
         asked.cancel()
         await self.assertFailure(asked, CancelledError)
-        await account.write(scan.look, mailbox.folder.number)
+        await account.workers.write(scan.look, mailbox.folder.number)
         self.assertEqual(mailbox.live.uids, [1])
 
     async def test_flags_are_in_the_file_names_when_the_store_is_closed(self) -> None:
