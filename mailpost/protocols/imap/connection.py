@@ -6,6 +6,7 @@ that send responses, `IMailboxListener`. Replaced: how octets become commands (`
 its own tuples of a function and argument parsers there, as for the base class.
 
 A subclass that assigns `mbox` itself, instead of letting our SELECT do it, gets the base class's own commands on it.
+The base class's hook `checkpoint` is not called: CHECK reports changes like every other command.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, cast
 
 from twisted.cred.credentials import UsernamePassword
 from twisted.cred.portal import Portal
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.internet.protocol import ServerFactory, connectionDone
 from twisted.mail import imap4
@@ -123,6 +125,8 @@ class MailpostIMAP4Server(imap4.IMAP4Server):
         self.session.connection_lost()
         self._outflow.stop()
         super().connectionLost(reason)
+        if isinstance(reason, Failure) and not (self._hung_up or reason.check(ConnectionDone)):
+            self.record.reason = reason.getErrorMessage()
         if self._cut is not None and self._cut.active():
             self._cut.cancel()
         if self._counted:

@@ -32,6 +32,7 @@ from mailpost.protocols.imap.outgoing import Outgoing
 from mailpost.protocols.imap.peer import STOCK, Connection
 from mailpost.protocols.imap.selected import SelectedMailbox
 from mailpost.protocols.imap.settings import ImapSettings
+from mailpost.storage.interfaces import IMailAccount
 from mailpost.wire.imap.codes import code_of
 from mailpost.wire.imap.commands import ParseError, Request, parse
 from mailpost.wire.imap.decoder import (
@@ -189,6 +190,9 @@ class Session:
     @property
     def account(self) -> Any:
         """Who logged in: an IMailAccount."""
+        if self._account is None and self._connection.account is not None:
+            # A subclass that lets people in by itself sets the connection's account.
+            self._account = IMailAccount(self._connection.account)
         return self._account
 
     def capabilities(self) -> list[bytes]:

@@ -34,10 +34,10 @@ class ImapSettings:
     """After so many commands in a row that cannot be understood the connection is closed."""
     failed_logins: int = 6
     """After so many refused logins the connection is closed."""
-    connections_per_user: int = 50
+    connections_per_user: int = 250
     """Logged in at once under one name from one address."""
-    connections_per_address: int = 200
-    """Open at once from one address, logged in or not."""
+    connections_per_address: int = 1000
+    """Open at once from one address (of IPv6: one /64), logged in or not. Many people may be behind one."""
 
     login_timeout: int = 60
     """A connection that has not logged in is closed after so long without a command."""

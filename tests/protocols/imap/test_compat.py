@@ -255,6 +255,37 @@ def test_selecting_and_fetching(setting: Setting) -> None:
     assert setting.inbox.messages[1].flags == {"\\Seen"}
 
 
+@pytest.mark.parametrize(
+    ("keys", "found"),
+    [
+        (b"LARGER 40", b" 1 3"),
+        (b"SMALLER 40", b" 2"),
+        (b"SINCE 17-Jul-1996", b" 1 2 3"),
+        (b"BEFORE 17-Jul-1996", b""),
+        (b"SENTSINCE 1-Jan-2000", b""),
+        (b"BODY Hello", b" 1 2 3"),
+        (b'SUBJECT "from a file"', b" 2"),
+        (b"UNSEEN 2:3", b" 2 3"),
+        (b"RECENT", b" 3"),
+    ],
+)
+def test_searching(setting: Setting, keys: bytes, found: bytes) -> None:
+    assert setting.selected().says(b"a SEARCH " + keys).startswith(b"* SEARCH" + found + b"\r\n")
+
+
+def test_dates_in_other_ways(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    dates = iter(["Wed, 17 Jul 1996 02:44:25 -0700", "yesterday"])
+    monkeypatch.setattr(Message, "getInternalDate", lambda message: next(dates))
+    answer = setting.selected().says(b"a FETCH 1:2 INTERNALDATE")
+    assert b'"17-Jul-1996 09:44:25 +0000"' in answer
+    assert b'"01-Jan-1970 00:00:00 +0000"' in answer
+
+
+def test_flags_in_octets(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Message, "getFlags", lambda message: [b"\\seen", "Work", "\\Recent"])
+    assert b"* 1 FETCH (FLAGS (\\Seen Work))\r\n" in setting.selected().says(b"a FETCH 1 FLAGS")
+
+
 def test_a_message_of_parts_is_put_together(setting: Setting) -> None:
     setting.inbox.messages[0] = Message(3, "parts", parts=[Message(0, "a", b"first"), Message(0, "b", b"second")])
     client = setting.selected()

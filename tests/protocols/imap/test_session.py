@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionAborted
 from twisted.logger import globalLogPublisher
 from twisted.mail import imap4
+from twisted.python.failure import Failure
 
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.protocols.imap.connection import MailpostIMAP4Server
@@ -390,9 +392,12 @@ def test_a_message_for_a_tuple_may_be_too_big() -> None:
 
 
 def test_literals_of_lines_given_by_hand(tuples: Client) -> None:
-    tuples.protocol.lineReceived(b"a ECHO {3} x")
-    assert tuples.heard().startswith(b"a BAD ")
-    tuples.protocol.lineReceived(b"b APPEND {3}")
+    tuples.protocol.lineReceived(b"a ECHO {3}")
+    assert tuples.heard() == b"+ Ready for 3 octets of text\r\n"
+
+
+def test_messages_of_lines_given_by_hand(tuples: Client) -> None:
+    tuples.protocol.lineReceived(b"a APPEND {3}")
     assert tuples.heard() == b"+ Ready for 3 octets of data\r\n"
 
 
@@ -411,11 +416,43 @@ def test_a_tuple_may_ask_for_lines(tuples: Client) -> None:
     assert tuples.heard() == b"a OK you said a {5} is no literal\r\nb OK NOOP completed\r\n"
 
 
+def test_a_tuple_that_answers_while_it_waits_for_a_line(tuples: Client) -> None:
+    tuples.says(b"a TALK")
+    tuples.protocol.sendPositiveResponse(b"a", b"never mind")
+    tuples.server.clock.advance(0)
+    assert tuples.heard() == b"a OK never mind\r\n"
+    tuples.protocol.parseState = "command"
+    assert tuples.says(b"b NOOP") == b"b OK NOOP completed\r\n"
+
+
 def test_a_bug_in_a_tuple_is_answered(tuples: Client) -> None:
     heard: list[bytes] = []
     events = events_of(lambda: heard.append(tuples.says(b"a BROKEN")))
     assert heard[0].startswith(b"a NO [SERVERBUG]")
     assert [event["log_failure"].type for event in events if "log_failure" in event] == [TaintedError]
+
+
+class LetIn(MailpostIMAP4Server):
+    """A subclass that asks for no login."""
+
+    def connectionMade(self) -> None:
+        self.state = "auth"
+        self.account = self.factory.its_account  # type: ignore[attr-defined]
+        super().connectionMade()
+
+
+def test_a_subclass_may_let_people_in(server: Server) -> None:
+    server.factory.protocol = LetIn
+    server.factory.its_account = server.store.account("joe")  # type: ignore[attr-defined]
+    client = server.connect()
+    assert b" CONDSTORE] " in client.greeting
+    assert b"a OK [READ-WRITE]" in client.says(b"a SELECT INBOX")
+
+
+def test_why_a_connection_was_lost_is_logged(server: Server) -> None:
+    client = server.connect()
+    events = events_of(lambda: client.protocol.connectionLost(Failure(ConnectionAborted())))
+    assert "aborted" in next(event["reason"] for event in events if "octets_in" in event)
 
 
 def test_listener_events_wait_for_the_end_of_a_command(server: Server) -> None:
