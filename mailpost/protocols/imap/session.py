@@ -28,6 +28,7 @@ from mailpost.protocols.imap import compat
 from mailpost.protocols.imap.commands.context import Authentication, LiteralSink, State
 from mailpost.protocols.imap.commands.table import CommandSpec, Reports
 from mailpost.protocols.imap.incoming import Incoming
+from mailpost.protocols.imap.lines import Lines
 from mailpost.protocols.imap.outgoing import Outgoing
 from mailpost.protocols.imap.peer import STOCK, Connection
 from mailpost.protocols.imap.selected import SelectedMailbox
@@ -42,7 +43,6 @@ from mailpost.wire.imap.decoder import (
     Event,
     LiteralData,
     LiteralOffered,
-    RawLine,
     TooLong,
 )
 
@@ -74,9 +74,9 @@ class Session:
         self._outgoing = Outgoing(connection.send, outflow)
         self._incoming = Incoming()
         self._decoder = Decoder(settings.before_login)
+        self._lines = Lines(self._decoder, connection.command_came)
         self._account: Any = None
         self._task: Deferred[None] | None = None
-        self._line: Deferred[bytes] | None = None
         self._reading = True
         self._in_turn = False
         self._bad_commands = 0
@@ -97,8 +97,8 @@ class Session:
     def data_received(self, data: bytes) -> None:
         """Octets have come."""
         self._decoder.feed(data)
-        if self._line is not None:
-            self._give_line(self._line)
+        if self._lines.awaited:
+            self._lines.look()
         elif self._task is None:
             self.proceed()
         if self._task is not None and self._reading and self._decoder.buffered > self.settings.pipelined_octets:
@@ -117,7 +117,7 @@ class Session:
     @property
     def busy(self) -> bool:
         """A command is running that does not wait for the client."""
-        return (self._in_turn or self._task is not None) and self._line is None
+        return (self._in_turn or self._task is not None) and not self._lines.awaited
 
     def say_goodbye(self, text: bytes, reason: str) -> None:
         """Say BYE and close; a command that is at work is answered first. RFC: 3501 §7.1.5"""
@@ -141,28 +141,10 @@ class Session:
 
     def client_line(self) -> Deferred[bytes]:
         """The next line from the client that is no command."""
-        line: Deferred[bytes] = Deferred(self._no_line)
-        self._line = line
-        self._decoder.raw_lines = True
-        self._give_line(line)
-        if self._line is not None and not self._reading:
+        line = self._lines.next()
+        if self._lines.awaited and not self._reading:
             self._read(True)
         return line
-
-    def _give_line(self, waiting: Deferred[bytes]) -> None:
-        event = self._decoder.next_event()
-        if event is None:
-            return
-        self._no_line(waiting)
-        self._connection.command_came()
-        if isinstance(event, RawLine):
-            waiting.callback(event.octets)
-        else:
-            waiting.errback(Failure(ParseError("Line too long")))
-
-    def _no_line(self, _: Deferred[bytes]) -> None:
-        self._line = None
-        self._decoder.raw_lines = False
 
     async def report_changes(self, expunges_allowed: bool) -> None:
         """Refresh the selected mailbox and write what changed in it."""
@@ -221,6 +203,7 @@ class Session:
             self._failed_logins += 1
             if self._failed_logins >= self.settings.failed_logins:
                 self._closing = "too many failed logins"
+                self._goodbye = b"* BYE Too many failed logins\r\n"
             raise
         try:
             self._account = await compat.mail_account(logged_in.avatar)
@@ -292,13 +275,15 @@ class Session:
     def _end(self) -> None:
         self.write(self._goodbye)
         self.flush()
+        if not self._reading:
+            # TLS ends when the client has agreed, which must be read.
+            self._read(True)
         self._connection.hang_up(self._closing)
 
     def _upgrade(self) -> None:
         self._upgrading = False
         self.flush()
         self.enabled.clear()
-        self._decoder = Decoder(self.settings.before_login)
         self._connection.upgrade()
 
     def _read(self, reading: bool) -> None:

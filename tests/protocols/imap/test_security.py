@@ -153,6 +153,22 @@ def test_a_flood_of_commands_is_not_taken_in(server: Server) -> None:
     assert client.heard().count(b"b OK") == sent
 
 
+def test_a_flood_does_not_keep_the_connection_open() -> None:
+    server = Server(ImapSettings(failed_logins=1))
+    server.checker.slow = True
+    client = server.connect()
+    client.sends(b"a LOGIN joe wrong\r\n")
+    while client.transport.reading:
+        client.sends(b"b NOOP\r\n" * 1000)
+    server.checker.waiting.pop()()
+    server.clock.advance(1)
+    assert client.transport.reading, "TLS ends when the client has agreed, which must be read"
+    client.sends(b"b NOOP\r\n" * 1000)
+    assert client.heard().count(b"\r\n") == 2
+    server.clock.advance(0)
+    assert client.transport.lost
+
+
 def test_who_does_not_read_is_not_served(server: Server) -> None:
     client = server.selected(1)
     client.transport.producer.pauseProducing()
@@ -227,6 +243,7 @@ def test_failed_logins_are_bounded_and_slow() -> None:
         assert answer.startswith(b"a NO [AUTHENTICATIONFAILED] ")
         delays.append(seconds)
     assert delays[0] < delays[1] < delays[2]
+    assert answer.endswith(b"\r\n* BYE Too many failed logins\r\n")
     assert client.transport.disconnecting
 
 

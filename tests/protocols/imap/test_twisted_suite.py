@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 CONTINUATION = "the words behind + are others; what is left waiting makes the reactor unclean"
 CODE = "a refusal has a response code, or other words (RFC 5530)"
@@ -55,6 +56,7 @@ def test_nothing_else_fails() -> None:
         capture_output=True,
         text=True,
         timeout=120,
+        cwd=Path(__file__).parents[3],
         check=True,
     )
     outcome = json.loads(done.stdout)
