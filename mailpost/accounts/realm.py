@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TypeAlias
 
 from twisted.cred.error import UnauthorizedLogin
@@ -12,11 +12,11 @@ from twisted.mail.interfaces import IAccountIMAP
 from zope.interface import Interface, implementer
 
 from mailpost.accounts.account import UserNameError, checked_user
-from mailpost.storage.interfaces import IMailAccount, IMailStore
+from mailpost.storage.interfaces import Answer, IMailAccount, IMailStore
 from mailpost.storage.offload import settled
 
-Facade: TypeAlias = Callable[[IMailAccount], "Awaitable[IAccountIMAP]"]
-"""Makes a stock account out of ours, its list of folders loaded."""
+Facade: TypeAlias = Callable[[IMailAccount], "Answer[IAccountIMAP]"]
+"""Makes a stock account out of ours."""
 
 
 @implementer(IRealm)
@@ -52,7 +52,7 @@ class MailRealm:
         if ours or self._facade is None:
             return IMailAccount, account, logout
         try:
-            return IAccountIMAP, await self._facade(account), logout
+            return IAccountIMAP, await settled(self._facade(account)), logout
         except BaseException:
             logout()
             raise

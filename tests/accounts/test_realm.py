@@ -73,6 +73,9 @@ def test_the_stock_account_where_ours_is_not_asked_for() -> None:
     assert avatar.account.released == 1
     interface, _, _ = result(realm.requestAvatar("joe", None, IAccountIMAP, IMailAccount))  # type: ignore[misc]
     assert interface is IMailAccount
+    at_once = MailRealm(Store(), Facade)  # type: ignore[arg-type]
+    _, avatar, _ = result(at_once.requestAvatar("joe", None, IAccountIMAP))  # type: ignore[misc]
+    assert isinstance(avatar, Facade)
 
 
 def test_a_facade_that_fails_gives_the_account_back() -> None:
