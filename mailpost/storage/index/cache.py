@@ -264,7 +264,9 @@ def holding(
     return {uid for uid, place in rows if place}, {uid for uid, _ in rows}
 
 
-def total_size(db: sqlite3.Connection, folder: int) -> tuple[int, int]:
-    """(how many messages have a known size, the sum of the sizes)."""
-    count, total = db.execute("SELECT count(*), total(size) FROM facts WHERE folder=?", (folder,)).fetchone()
-    return count, int(total)
+def total_size(db: sqlite3.Connection, folder: int) -> tuple[tuple[int, int], int]:
+    """(of the messages with a known size: their number and the sum of their UIDs, the sum of the sizes)."""
+    count, uids, total = db.execute(
+        "SELECT count(*), total(uid), total(size) FROM facts WHERE folder=?", (folder,)
+    ).fetchone()
+    return (count, int(uids)), int(total)

@@ -108,6 +108,12 @@ def counts(db: sqlite3.Connection, folder: int, seen: int, recent_from: int) -> 
     return row[0], int(row[1]), int(row[2]), int(row[3])
 
 
+def census(db: sqlite3.Connection, folder: int) -> tuple[int, int]:
+    """How many messages there are, and the sum of their UIDs: hardly ever the same for others."""
+    count, uids = db.execute("SELECT count(*), total(uid) FROM messages WHERE folder=?", (folder,)).fetchone()
+    return count, int(uids)
+
+
 def insert(db: sqlite3.Connection, folder: int, rows: Sequence[MessageRow], modseq: int, saved: int) -> None:
     """Add messages. `saved`: seconds since the epoch when they came here (RFC 8514 SAVEDATE)."""
     db.executemany(

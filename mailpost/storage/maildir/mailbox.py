@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Generator, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
@@ -12,17 +12,16 @@ from zope.interface import implementer
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.flags import DELETED, RECENT, SEEN, FlagChange, Flags, intern_flags
 from mailpost.mail.searchkeys import SearchKey
+from mailpost.storage.index.messages import Spans
 from mailpost.storage.interfaces import IMailpostMailbox
 from mailpost.storage.live import LiveMailbox
 from mailpost.storage.maildir import writing
 from mailpost.storage.maildir.lane import FolderInfo
 from mailpost.storage.maildir.reading import Batch
 from mailpost.storage.maildir.searching import Facts, Scans, Search
+from mailpost.storage.maildir.watch import FolderWatch
+from mailpost.storage.maildir.workers import Workers
 from mailpost.storage.records import Copied, Fetched, Status, Stored
-
-if TYPE_CHECKING:
-    from mailpost.storage.maildir.account import MaildirAccount
-    from mailpost.storage.maildir.watch import FolderWatch
 
 _FEW = 8
 """So many messages are fetched in one go, without a turn for others."""
@@ -32,12 +31,31 @@ def _all_of(batches: Iterable[Batch | None]) -> list[Batch]:
     return [batch for batch in batches if batch is not None]
 
 
+class Home(Protocol):
+    """What a mailbox asks of its workers."""
+
+    async def refresh(self, mailbox: MaildirMailbox) -> None:
+        """Take note of what other programs and processes did."""
+
+    def released(self, mailbox: MaildirMailbox) -> None:
+        """The mailbox has one user less."""
+
+    async def copy(self, source: FolderInfo, spans: Spans, target: str, move: bool, origin: object | None) -> Copied:
+        """Copy or move messages of a folder."""
+        ...
+
+    async def expunge(self, folder: FolderInfo, spans: Spans | None, origin: object | None) -> list[int]:
+        """Remove messages with \\Deleted."""
+        ...
+
+
 @implementer(IMailpostMailbox)
 class MaildirMailbox:
     """An open folder; made by `MaildirAccount`.
 
     Args:
-        account: whose folder it is.
+        home: the workers.
+        workers: its lanes.
         folder: which.
         live: its columns.
     """
@@ -45,8 +63,9 @@ class MaildirMailbox:
     read_only = False
     keywords_allowed = True
 
-    def __init__(self, account: MaildirAccount, folder: FolderInfo, live: LiveMailbox) -> None:
-        self._account = account
+    def __init__(self, home: Home, workers: Workers, folder: FolderInfo, live: LiveMailbox) -> None:
+        self._home = home
+        self._workers = workers
         self.folder = folder
         self.live = live
         self.uses = 0
@@ -58,7 +77,7 @@ class MaildirMailbox:
         self._first_recent = live.first_recent
         self.watch: FolderWatch | None = None
         self._facts = Facts()
-        self._scans = Scans(account.reading, folder)
+        self._scans = Scans(workers.reading, folder)
 
     @property
     def name(self) -> str:
@@ -68,16 +87,16 @@ class MaildirMailbox:
     def moved(self, folder: FolderInfo) -> None:
         """The folder has another name."""
         self.folder = folder
-        self._scans = Scans(self._account.reading, folder)
+        self._scans = Scans(self._workers.reading, folder)
 
     async def refresh(self) -> None:
         """Take note of what other programs did."""
-        await self._account.refresh(self)
+        await self._home.refresh(self)
 
     def release(self) -> None:
         """One of those who opened it is done."""
         self.uses -= 1
-        self._account.released(self)
+        self._home.released(self)
 
     @property
     def recent_claimed(self) -> bool:
@@ -103,13 +122,13 @@ class MaildirMailbox:
             if present:
                 yield [(uid,) for uid in present]
             return
-        account = self._account
-        made = account.reading.fetch(self.folder, present, tuple(attributes))
+        workers = self._workers
+        made = workers.reading.fetch(self.folder, present, tuple(attributes))
         if len(present) <= _FEW:
-            for batch in await account.read(_all_of, made):
+            for batch in await workers.read(_all_of, made):
                 yield self._taken(batch)
             return
-        slices = account.slices(made)
+        slices = workers.slices(made)
         try:
             async for batch in slices:
                 yield self._taken(batch)
@@ -119,7 +138,7 @@ class MaildirMailbox:
     def _taken(self, batch: Batch) -> list[tuple[Any, ...]]:
         """The rows of a batch; what came with them is kept."""
         if batch.summaries or batch.fields:
-            self._account.keep(self.folder, batch.summaries, batch.fields)
+            self._workers.keep(self.folder, batch.summaries, batch.fields)
         if batch.missed:
             self.dirty = True
         return batch.rows
@@ -165,21 +184,21 @@ class MaildirMailbox:
         return await search.run(key)
 
     async def _sliced(self, scan: Generator[None, None, list[int]]) -> list[int]:
-        return await self._account.sliced(scan)
+        return await self._workers.sliced(scan)
 
     async def _texts(self, field: str, needle: str, uids: Sequence[int]) -> list[int]:
-        found, made = await self._account.sliced(self._scans.texts(field, needle, uids))
-        self._account.keep(self.folder, made, ())
+        found, made = await self._workers.sliced(self._scans.texts(field, needle, uids))
+        self._workers.keep(self.folder, made)
         return found
 
     async def _column(self, column: str, uids: Sequence[int]) -> Mapping[int, int]:
         facts = self._facts
         lacking = facts.lacking(column, uids)
         if lacking and column == "internaldate":
-            facts.columns[column].update(await self._account.read(self._scans.internaldates, lacking))
+            facts.columns[column].update(await self._workers.read(self._scans.internaldates, lacking))
         elif lacking:
-            found, made = await self._account.sliced(self._scans.facts(column, lacking))
-            self._account.keep(self.folder, made, ())
+            found, made = await self._workers.sliced(self._scans.facts(column, lacking))
+            self._workers.keep(self.folder, made)
             facts.columns[column].update(found)
         return facts.columns[column]
 
@@ -202,7 +221,7 @@ class MaildirMailbox:
         spans = self._spans(uids)
         if not spans:
             return Stored(())
-        return await self._account.write(
+        return await self._workers.write(
             writing.store,
             self.folder.number,
             spans,
@@ -218,12 +237,12 @@ class MaildirMailbox:
         spans = None if uids is None else self._spans(uids)
         if spans is not None and not spans:
             return []
-        return await self._account.expunge(self.folder, spans, origin)
+        return await self._home.expunge(self.folder, spans, origin)
 
     async def copy(self, uids: Sequence[int], target: str, move: bool = False, origin: object | None = None) -> Copied:
         """Copy or move."""
         self._check()
-        return await self._account.copy(self.folder, self._spans(uids), target, move, origin)
+        return await self._home.copy(self.folder, self._spans(uids), target, move, origin)
 
     # -- counting
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Generator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -14,9 +14,8 @@ from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.summary import Summary
 from mailpost.storage.maildir import behind, scan, tree
 from mailpost.storage.maildir.lane import FolderInfo
-
-if TYPE_CHECKING:
-    from mailpost.storage.maildir.account import MaildirAccount
+from mailpost.storage.maildir.registry import Registry
+from mailpost.storage.maildir.workers import Workers
 
 BEHIND_SECONDS = 0.3
 """How long after a change the tree is brought in line with the state."""
@@ -33,17 +32,19 @@ _GROUP = 50
 
 
 class Upkeep:
-    """The chores of one account.
+    """The chores of one workers.
 
     Args:
-        account: whose.
+        workers: who does them.
+        registry: its folders.
         clock: when.
     """
 
     _log = Logger()
 
-    def __init__(self, account: MaildirAccount, clock: IReactorTime) -> None:
-        self._account = account
+    def __init__(self, workers: Workers, registry: Registry, clock: IReactorTime) -> None:
+        self._workers = workers
+        self._registry = registry
         self._clock = clock
         self._changed: dict[int, None] = {}
         self._verify: dict[int, None] = {}
@@ -102,7 +103,7 @@ class Upkeep:
             if isinstance(result, Failure) and not (
                 isinstance(result.value, MailError) and result.value.kind is ErrorKind.UNAVAILABLE
             ):
-                self._log.failure("upkeep of {user} failed", failure=result, user=self._account.user)
+                self._log.failure("upkeep of {user} failed", failure=result, user=self._workers.user)
 
         running.addBoth(done)
 
@@ -116,7 +117,7 @@ class Upkeep:
                 for folder in folders:
                     await self._write_folder(folder)
                 if self._removed:
-                    self._removed = await self._account.write(tree.purge)
+                    self._removed = await self._workers.write(tree.purge)
         finally:
             self._writing = False
             if self._changed:
@@ -125,19 +126,19 @@ class Upkeep:
                 self._verifier = self._clock.callLater(VERIFY_SECONDS, self._begin_verifying)
 
     async def _write_folder(self, folder: int) -> None:
-        account = self._account
-        mailbox = account.registry.mailboxes.get(folder)
+        workers = self._workers
+        mailbox = self._registry.mailboxes.get(folder)
         recent = mailbox.live.first_recent if mailbox is not None else 0
         try:
-            jobs = account.jobs
-            while await account.write(behind.write_flags, folder):
-                if account.jobs > jobs + 1 and not self._closed:
+            jobs = workers.jobs
+            while await workers.write(behind.write_flags, folder):
+                if workers.jobs > jobs + 1 and not self._closed:
                     await self._pause(PAUSE_SECONDS)  # somebody else is at work
-                jobs = account.jobs
-            await account.write(behind.finish, folder, recent)
+                jobs = workers.jobs
+            await workers.write(behind.finish, folder, recent)
         except MailError as error:
             if error.kind not in {ErrorKind.NO_SUCH_FOLDER, ErrorKind.UNAVAILABLE}:
-                self._log.warn("{user}: the tree could not be written: {text}", user=account.user, text=error.text)
+                self._log.warn("{user}: the tree could not be written: {text}", user=workers.user, text=error.text)
             return
         self._verify[folder] = None
 
@@ -150,8 +151,8 @@ class Upkeep:
         for folder in folders:
             if folder in self._changed:
                 self._verify[folder] = None
-            elif self._account.registry.of(folder) is not None:
-                await self._account.write(scan.verify, folder)
+            elif self._registry.of(folder) is not None:
+                await self._workers.write(scan.verify, folder)
 
     # -- summaries
 
@@ -161,7 +162,7 @@ class Upkeep:
             await self._until_quiet()
             while self._fresh and not self._closed:
                 number, messages = self._fresh.popitem()
-                info = self._account.registry.of(number)
+                info = self._registry.of(number)
                 if info is not None:
                     await self._summarise_folder(info, messages)
         finally:
@@ -176,15 +177,15 @@ class Upkeep:
                 return
 
     async def _summarise_folder(self, info: FolderInfo, messages: list[tuple[int, bytes | None]]) -> None:
-        account = self._account
+        workers = self._workers
         unread = sorted({uid for uid, octets in messages if octets is None})
-        lacking = await account.read(account.reading.unsummarised, info, unread)
+        lacking = await workers.read(workers.reading.unsummarised, info, unread)
         work: list[tuple[int, bytes | None]] = [(uid, None) for uid in lacking]
         work += [one for one in messages if one[1] is not None]
         for start in range(0, len(work), _GROUP):
-            made = await account.sliced(self._made(info, work[start : start + _GROUP]))
-            account.keep(info, made, ())
-            await account.kept()
+            made = await workers.sliced(self._made(info, work[start : start + _GROUP]))
+            workers.keep(info, made)
+            await workers.kept()
             await self._pause(PAUSE_SECONDS)
             if self._closed:
                 return
@@ -192,7 +193,7 @@ class Upkeep:
     def _made(
         self, info: FolderInfo, group: Sequence[tuple[int, bytes | None]]
     ) -> Generator[None, None, list[tuple[int, Summary]]]:
-        reading = self._account.reading
+        reading = self._workers.reading
         made: list[tuple[int, Summary]] = []
         for uid, octets in group:
             if octets is not None:
@@ -218,7 +219,7 @@ class Upkeep:
             if timer is not None:
                 timer.cancel()
         self._timer = self._verifier = None
-        for number, mailbox in self._account.registry.mailboxes.items():
+        for number, mailbox in self._registry.mailboxes.items():
             if mailbox.recent_claimed:
                 self._changed[number] = None
         while self._running:

@@ -1,0 +1,114 @@
+"""The lanes of one account: writing in its order, reading side by side, the cache behind both."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from functools import partial
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from twisted.internet.defer import Deferred
+
+from mailpost.mail.summary import Summary
+from mailpost.storage.index.cache import CacheFile
+from mailpost.storage.maildir.batch import News
+from mailpost.storage.maildir.lane import FolderInfo, Lane
+from mailpost.storage.maildir.reading import Reading
+from mailpost.storage.offload import Offload, Slices
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+class Workers:
+    """Runs what an account has to do in threads.
+
+    Args:
+        user: whose account it is.
+        offload: the threads.
+        lane: what jobs of the writer lane work on.
+        cache: the writing side of the cache.
+        reading: what reader lanes work with.
+    """
+
+    def __init__(self, user: str, offload: Offload, lane: Lane, cache: CacheFile, reading: Reading) -> None:
+        self.user = user
+        self.reading = reading
+        self.jobs = 0
+        """How many jobs the writer lane was ever given."""
+        self._offload = offload
+        self._lane = lane
+        self._told: deque[News] = lane.batches.told
+        self._cache = cache
+        self._writer = offload.writer(lane.batches)
+        self._cache_writer = offload.writer(cache)
+
+    def write(self, job: Callable[Concatenate[Lane, P], T], *args: P.args, **named: P.kwargs) -> Deferred[T]:
+        """Do a job of the writer lane; its news are applied when this answers. Cancelling only stops the waiting."""
+        self.jobs += 1
+        answer: Deferred[T] = Deferred()
+        work = self._writer.run(partial(job, self._lane, *args, **named))
+
+        def done(result: Any) -> None:
+            while self._told:
+                self._told.popleft()()
+            answer.callback(result)
+
+        work.addBoth(done)
+        return answer
+
+    def read(self, function: Callable[P, T], *args: P.args, **named: P.kwargs) -> Deferred[T]:
+        """Do something short in a reader lane."""
+        return self._offload.read(self.user, function, *args, **named)
+
+    def sliced(self, generator: Generator[None, None, T]) -> Deferred[T]:
+        """Do something long in a reader lane, in turns."""
+        return self._offload.sliced(self.user, generator)
+
+    def slices(self, generator: Generator[T | None, None, None]) -> Slices[T]:
+        """The items of a generator that runs in a reader lane."""
+        return self._offload.slices(self.user, generator)
+
+    # -- the cache, written behind the answers
+
+    def keep(
+        self,
+        folder: FolderInfo,
+        summaries: Sequence[tuple[int, Summary]],
+        fields: Iterable[tuple[tuple[bytes, ...], list[tuple[int, bytes]]]] = (),
+    ) -> None:
+        """Put into the cache what was worked out."""
+        if summaries:
+            self._cached(self._cache.put, folder.cache_key, summaries)
+        for names, rows in fields:
+            self._cached(self._cache.put_fields, folder.cache_key, names, rows)
+
+    def keep_copies(self, folder: FolderInfo, target: FolderInfo, pairs: Sequence[tuple[int, int]]) -> None:
+        """Messages were copied: (UID, UID in the target) each, ascending."""
+        if pairs:
+            self._cached(self._cache.copy, folder.cache_key, target.cache_key, pairs)
+
+    def drop(self, folder: FolderInfo, uids: Sequence[int] | None = None) -> None:
+        """These messages, or all of the folder, are gone."""
+        if uids is None:
+            self._cached(self._cache.remove_folder, folder.cache_key)
+        elif uids:
+            self._cached(self._cache.remove, folder.cache_key, _runs(uids))
+
+    def kept(self) -> Deferred[None]:
+        """Wait until all that was to be kept is in the cache."""
+        return self._cache_writer.run(lambda: None)
+
+    def _cached(self, job: Callable[P, None], *args: P.args, **named: P.kwargs) -> None:
+        self._cache_writer.run(job, *args, **named).addErrback(lambda _: None)  # a cache may lack anything
+
+
+def _runs(uids: Sequence[int]) -> list[tuple[int, int]]:
+    """Ascending UIDs as spans without gaps."""
+    runs: list[tuple[int, int]] = []
+    for uid in uids:
+        if runs and runs[-1][1] == uid - 1:
+            runs[-1] = (runs[-1][0], uid)
+        else:
+            runs.append((uid, uid))
+    return runs
