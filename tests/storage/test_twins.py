@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -15,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from mailpost.mail import searchkeys as keys
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.flags import ANSWERED, DELETED, FLAGGED, SEEN, FlagChange, intern_flags
+from mailpost.mail.lineends import normalised, to_stored
 from mailpost.mail.searchkeys import SearchKey
 from mailpost.storage.maildir.store import MaildirStore
 from mailpost.storage.memory import MemoryStore
@@ -122,6 +124,7 @@ class Twins(RuleBasedStateMachine):
         super().__init__()
         self.root = Path(tempfile.mkdtemp(prefix="twins-"))
         self.touched: set[str] = set()
+        self.delivered = 0
 
     @initialize()
     def begin(self) -> None:
@@ -221,6 +224,62 @@ class Twins(RuleBasedStateMachine):
         self.touched.add(name)
         self.both(lambda twin: twin.opened(name, claim))
 
+    # -- other programs at the Maildir; what they do is done to the memory store by its own means
+
+    def files(self, name: str) -> dict[int, list[Path]]:
+        """Modification time -> files of a folder, for dates that our messages may have."""
+        directory = self.root / "ann" / ("" if name == "INBOX" else "." + name.replace("/", "."))
+        found: dict[int, list[Path]] = {}
+        for place in ("cur", "new"):
+            for file in (directory / place).glob("*"):
+                found.setdefault(int(file.stat().st_mtime), []).append(file)
+        return found
+
+    def one_file(self, name: str, data: st.DataObject) -> tuple[int, Path] | None:
+        """A message that can be told from all others in its folder by its date: its UID, its file."""
+        memory = self.twins[0].attempt(lambda: self.twins[0].account.open(name))
+        if isinstance(memory, ErrorKind):
+            return None
+        files = self.files(name)
+        rows = self.twins[0].reactor.answer(self.twins[0].rows(memory, list(memory.live.uids)))
+        dates = [row[2] for row in rows]
+        told = [(row[0], files[row[2]][0]) for row in rows if dates.count(row[2]) == 1 and len(files[row[2]]) == 1]
+        return data.draw(st.sampled_from(told)) if told else None
+
+    @rule(name=BOXES, which=MESSAGES)
+    def outside_delivery(self, name: str, which: str) -> None:
+        if not isinstance(self.both(lambda twin: twin.picture(name)), ErrorKind):
+            self.delivered += 1
+            octets, date = to_stored(normalised(MAIL[which])), 1_500_000_000 + self.delivered
+            directory = self.root / "ann" / ("" if name == "INBOX" else "." + name.replace("/", "."))
+            file = directory / "tmp" / f"{date}.outside"
+            file.write_bytes(octets)
+            os.utime(file, (date, date))
+            file.rename(directory / "new" / file.name)
+            self.twins[0].account.append(name, [NewMessage(MAIL[which], internaldate=date)])
+            self.touched.add(name)
+
+    @rule(name=BOXES, data=st.data(), letter=st.sampled_from("SRFT"))
+    def outside_flag(self, name: str, data: st.DataObject, letter: str) -> None:
+        told = self.one_file(name, data)
+        if told is not None:
+            uid, file = told
+            base, _, letters = file.name.partition(":2,")
+            if letter not in letters:
+                file.rename(file.parent.parent / "cur" / f"{base}:2,{''.join(sorted(letters + letter))}")
+                flag = {"S": SEEN, "R": ANSWERED, "F": FLAGGED, "T": DELETED}[letter]
+                self.twins[0].account.open(name).store([uid], FlagChange.ADD, intern_flags([flag]))
+                self.touched.add(name)
+
+    @rule(name=BOXES, data=st.data())
+    def outside_removal(self, name: str, data: st.DataObject) -> None:
+        told = self.one_file(name, data)
+        if told is not None:
+            uid, file = told
+            file.unlink()
+            self.twins[0].account.open(name)._remove([uid], None)
+            self.touched.add(name)
+
     # -- sessions
 
     @rule(name=st.sampled_from(["INBOX", "a", "a/b"]))
@@ -277,6 +336,6 @@ class _Kept:
 
 
 Twins.TestCase.settings = settings(
-    max_examples=20, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestTwins = Twins.TestCase
