@@ -98,6 +98,11 @@ def add_folder(
     return row
 
 
+def give_up_reserved(db: sqlite3.Connection) -> None:
+    """Give out no more UIDs of the blocks reserved so far."""
+    db.execute("UPDATE folders SET reserved=0")
+
+
 def remove_folder(db: sqlite3.Connection, folder: int) -> None:
     """Forget a folder and all that hangs on it."""
     for table in ("messages", "files", "keywords", "expunged", "dead"):

@@ -6,6 +6,7 @@ everybody compares it with the last one seen: one memory access. The write also 
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
 
@@ -25,9 +26,22 @@ class Generation:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         if os.fstat(self._fd).st_size < _LENGTH:
             os.pwrite(self._fd, os.urandom(_LENGTH), 0)
+        self.alone = self._locked()
+        """Whether nobody had it open when it was opened."""
         self._memory = mmap.mmap(self._fd, _LENGTH, prot=mmap.PROT_READ)
         self.seen = self._memory[:]
         """The value up to which everything has been taken note of."""
+
+    def _locked(self) -> bool:
+        """Hold a shared lock from now on: whether an exclusive one could be had before."""
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            alone = False
+        else:
+            alone = True
+        fcntl.flock(self._fd, fcntl.LOCK_SH)
+        return alone
 
     @property
     def moved(self) -> bool:

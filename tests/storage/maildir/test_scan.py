@@ -215,3 +215,21 @@ def test_a_folder_whose_directory_is_gone_is_no_folder(bench: Bench) -> None:
     with pytest.raises(MailError) as refused:
         bench.do(scan.look, number)
     assert refused.value.kind is ErrorKind.NO_SUCH_FOLDER
+
+
+def test_an_older_state_that_is_put_back_gives_no_uid_twice(tmp_path: Path) -> None:
+    root = tmp_path / "ann"
+    bench = Bench(root)
+    bench.append(MESSAGE)
+    bench.close()
+    saved = (root / "mailpost-state.sqlite3").read_bytes()
+    bench = Bench(root)
+    assert bench.append(MESSAGE) == [2]  # a state that was closed well goes on where it was
+    (root / "cur" / bench.names()[2]).unlink()
+    highest = bench.lane.folder(bench.number()).row.highest_modseq
+    bench.close()
+    (root / "mailpost-state.sqlite3").write_bytes(saved)
+    bench = Bench(root)
+    assert bench.append(MESSAGE)[0] > 2
+    assert bench.lane.folder(bench.number()).row.highest_modseq > highest
+    bench.close()
