@@ -211,7 +211,10 @@ class MailpostIMAP4Server(imap4.IMAP4Server):
     # -- what is announced
 
     def capabilities(self) -> dict[bytes, list[bytes] | None]:
-        """What is announced in the present state: names, with values where they have some."""
+        """What is announced in the present state: names, with values where they have some.
+
+        RFC: 3501 §6.1.1, 2595 §3.2 (LOGINDISABLED)
+        """
         announced: dict[bytes, list[bytes] | None] = {name.encode(): None for name in ALWAYS}
         lacks = getattr(self.session.account, "lacks", ())
         announced.update({name.encode(): None for name in OF_STORES if name not in lacks})

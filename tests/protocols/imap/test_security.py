@@ -1,4 +1,7 @@
-"""Holes that a server on top of `imap4.IMAP4Server` must close, one test or more for each."""
+"""Holes that a server on top of `imap4.IMAP4Server` must close, one test or more for each.
+
+RFC: 2595 §3.1, §3.2 (STARTTLS, LOGINDISABLED), 3501 §11
+"""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ async def authenticate(context: Context, command: Authenticate) -> Completed:
 
 
 async def start_tls(context: Context, _: StartTls) -> Completed:
-    """STARTTLS. RFC: 3501 §6.2.1"""
+    """STARTTLS. RFC: 3501 §6.2.1, 2595 §3.1"""
     match context.authentication.tls:
         case TlsState.ACTIVE:
             raise ParseError("TLS already negotiated")
