@@ -115,9 +115,9 @@ class Limits:
     """A message."""
     pipelined: Size = Size(64 << 10)
     """Commands that are sent ahead while one runs; more are not read before it is done."""
-    connections_per_user: int = 50
+    connections_per_user: int = 250
     """Connections of one user from one address."""
-    connections_per_address: int = 200
+    connections_per_address: int = 1000
     """Connections from one address."""
     login_timeout: Seconds = Seconds(60)
     """A connection is closed when it has not logged in, and said nothing, for so long."""
