@@ -18,6 +18,7 @@ from zope.interface import implementer
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.flags import RECENT, intern_flags
 from mailpost.mail.foldertree import INBOX
+from mailpost.mail.lineends import normalised
 from mailpost.mail.summary import Summariser
 from mailpost.storage.changehub import ChangeHub
 from mailpost.storage.index.messages import Spans
@@ -42,6 +43,8 @@ from mailpost.storage.records import Appended, Copied, Folder, NewMessage, Speci
 
 MOST_WARM = 8
 """Folders of one account whose columns stay in memory although nobody has them open."""
+LOOK_SECONDS = 2.0
+"""How old the knowledge of which folders there are may be before a list of them causes a look."""
 _EVERYTHING = (1, 0xFFFF_FFFF)
 
 
@@ -84,6 +87,8 @@ class MaildirAccount:
             found=self._came_in,
         )
         self._opened = opened
+        self._clock = clock
+        self._looked = clock.seconds()
         self._watcher = watcher
         self._released = released
         self._lane = Lane(opened.root_fd, layout, Batches(opened.state, opened.generation), self.registry)
@@ -96,13 +101,15 @@ class MaildirAccount:
 
     async def begin(self, defaults: Mapping[str, SpecialUse | None]) -> None:
         """The first thing to be done with a new object: find the folders, finish what was interrupted."""
-        behind = await self.workers.write(tree.open_account, defaults if self._opened.is_new else None)
+        wanted = defaults if self._opened.is_new else None
+        behind = await self.workers.write(tree.open_account, wanted, self._opened.continues)
         for number in behind:
             self.upkeep.changed(number)
         self.upkeep.folder_removed()
 
     async def sync(self) -> None:
         """Take note of folders that other programs made or removed."""
+        self._looked = self._clock.seconds()
         await self.workers.write(tree.sync_tree)
 
     async def close(self) -> None:
@@ -112,6 +119,7 @@ class MaildirAccount:
         try:
             await self.upkeep.close()
             await self.workers.kept()
+            await self.workers.write(tree.nothing)  # whatever was asked for before has been done
         finally:
             await self.workers.read(self._close)
 
@@ -127,7 +135,9 @@ class MaildirAccount:
     # -- folders
 
     def folders(self) -> list[Folder]:
-        """All folders."""
+        """All folders; those that other programs have made since the last look are in the next answer."""
+        if self._clock.seconds() - self._looked > LOOK_SECONDS:
+            Deferred.fromCoroutine(self.sync()).addErrback(lambda _: None)  # the next one who asks is told
         return self.registry.folders()
 
     def subscriptions(self) -> frozenset[str]:
@@ -185,6 +195,9 @@ class MaildirAccount:
         except BaseException:
             mailbox.release()
             raise
+        if mailbox.live.gone:
+            mailbox.release()
+            raise MailError(ErrorKind.NO_SUCH_FOLDER, "There is no such folder")
         return mailbox
 
     def _mailbox(self, info: FolderInfo, live: LiveMailbox) -> MaildirMailbox:
@@ -296,8 +309,9 @@ class MaildirAccount:
         octets = message.octets
         if isinstance(octets, MaildirSpool):
             whole = await octets.finished()
+            whole = normalised(whole) if isinstance(whole, bytes) else whole
         elif isinstance(octets, bytes):
-            whole = octets
+            whole = normalised(octets)
         else:
             raise TypeError("this spool is of another store")
         date = int(time.time()) if message.internaldate is None else message.internaldate

@@ -76,10 +76,10 @@ class Batches:
         with index_errors():
             self.db.execute("BEGIN IMMEDIATE")
             self._changes = self.db.total_changes
+            self._generation.catch_up()  # first: what is committed later than this shows as moved
             version = self._data_version()
             if version != self._version:
                 self._version = version
-                self._generation.catch_up()
                 self.doubt()
                 self.foreign()
 
@@ -105,7 +105,7 @@ class Batches:
     def commit(self) -> None:
         """Flush directories, commit, flush the log if anybody wants that, tell other processes, unlink."""
         if not self.db.in_transaction:
-            raise MailError(ErrorKind.DISK_FULL, "The disk is full")  # SQLite has rolled all back by itself
+            raise MailError(ErrorKind.UNAVAILABLE, "The server could not write, try again later")
         with mail_errors(), index_errors():
             for fd in self._directories:
                 fsync_directory(fd)

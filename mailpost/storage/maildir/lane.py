@@ -102,7 +102,7 @@ class FolderInfo:
 class LaneFolder:
     """One folder in the lane. `row` is written back by whoever changes it."""
 
-    def __init__(self, db: sqlite3.Connection, row: FolderRow) -> None:
+    def __init__(self, db: sqlite3.Connection, row: FolderRow, before: LaneFolder | None = None) -> None:
         self.row = row
         self.bits = FlagBits(db, row.id)
         self.letters = FlagLetters()
@@ -112,6 +112,9 @@ class LaneFolder:
         """False when the row must be read again."""
         self.verify = False
         """List the directory once more when it is quiet: another program may have changed it together with us."""
+        if before is not None:  # what is compared with the files whenever it is used need not be read again
+            self.letters, self.letters_stamp = before.letters, before.letters_stamp
+            self.uidlist, self.verify = before.uidlist, before.verify
 
 
 def cache_key(row: FolderRow) -> str:
@@ -152,7 +155,7 @@ class Lane:
             if row is None:
                 self.forget(number)
                 raise MailError(ErrorKind.NO_SUCH_FOLDER, "There is no such folder")
-            folder = self._folders[number] = LaneFolder(self.db, row)
+            folder = self._folders[number] = LaneFolder(self.db, row, folder)
         return folder
 
     def forget(self, number: int) -> None:

@@ -126,12 +126,14 @@ class MaildirMailbox:
         made = workers.reading.fetch(self.folder, present, tuple(attributes))
         if len(present) <= _FEW:
             for batch in await workers.read(_all_of, made):
-                yield self._taken(batch)
+                if rows := self._taken(batch):
+                    yield rows
             return
         slices = workers.slices(made)
         try:
             async for batch in slices:
-                yield self._taken(batch)
+                if rows := self._taken(batch):
+                    yield rows
         finally:
             await slices.aclose()
 

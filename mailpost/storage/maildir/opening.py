@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from mailpost.storage.index.cache import CACHE_FILE, CacheFile
 from mailpost.storage.index.generation import GENERATION_FILE, Generation
-from mailpost.storage.index.state import STATE_FILE, DamagedError, Readers, StateFile
+from mailpost.storage.index.state import STATE_FILE, DamagedError, Readers, StateFile, meta, set_meta
 from mailpost.storage.maildir.files import Ballast, mail_errors
 from mailpost.storage.maildir.layout import open_root
 
+_GENERATION = "generation"
 _PREFIX = "mailpost-"
 """What our files in a Maildir's root begin with."""
 
@@ -33,9 +36,14 @@ class OpenedFiles:
     """The root was not there before."""
     set_aside: str | None
     """Where a damaged state was put."""
+    continues: bool
+    """The state is known to be what was last committed, not an older copy that was put back."""
 
     def close(self) -> None:
         """Close all but the root, which the lane closes."""
+        with suppress(sqlite3.Error):  # then the next one to open it is careful
+            self.generation.bump()
+            set_meta(self.state.db, _GENERATION, self.generation.seen)
         self.state_readers.close()
         self.cache_readers.close()
         self.cache.close()
@@ -63,6 +71,9 @@ def open_files(root: Path, index: Path | None) -> OpenedFiles:
             state, set_aside = _open_state(place + STATE_FILE)
             ballast = Ballast(root_fd)
             ballast.ensure()
+            generation = Generation(place + GENERATION_FILE)
+            continues = not generation.alone or meta(state.db, _GENERATION) == generation.seen
+            generation.bump()
             return OpenedFiles(
                 root=str(root),
                 root_fd=root_fd,
@@ -70,7 +81,8 @@ def open_files(root: Path, index: Path | None) -> OpenedFiles:
                 state_readers=Readers(place + STATE_FILE),
                 cache=CacheFile(place + CACHE_FILE),
                 cache_readers=Readers(place + CACHE_FILE, ("PRAGMA mmap_size=268435456",)),
-                generation=Generation(place + GENERATION_FILE),
+                generation=generation,
+                continues=continues,
                 ballast=ballast,
                 is_new=is_new,
                 set_aside=set_aside,

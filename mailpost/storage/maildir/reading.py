@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 from mailpost.mail.headers import end_of, select
 from mailpost.mail.summary import KEPT_FIELDS, Summariser, Summary
@@ -21,7 +21,7 @@ from mailpost.storage.records import Attribute, Fetched, HeaderFields
 BATCH_ROWS = 1000
 BATCH_OCTETS = 256 * 1024
 
-Turns: TypeAlias = Generator[None, None, None]
+_FROM_STATE: frozenset[Fetched] = frozenset({Attribute.OCTETS, Attribute.INTERNALDATE})
 
 _COLUMNS = {
     Attribute.SIZE: ("facts", "size"),
@@ -163,20 +163,25 @@ class _Fetch:
     def _load(self) -> None:
         """Take from the index what it has."""
         number = self._folder.number
-        with self._reading.cached.reading() as db:
-            cached = cache.folder_number(db, self._folder.cache_key)
-            for attribute in self._attributes:
-                if attribute is Attribute.OCTETS or attribute is Attribute.INTERNALDATE:
-                    self._columns.append({})
-                elif isinstance(attribute, HeaderFields):
-                    self._columns.append(self._selected(db, cached, attribute.names))
-                else:
-                    table, column = _COLUMNS[attribute]
-                    self._columns.append(self._values(db, cached, table, column))
+        self._columns = [{} for _ in self._attributes]
+        if not _FROM_STATE.issuperset(self._attributes):
+            self._load_cached()
         if Attribute.INTERNALDATE in self._attributes:
             with self._reading.state.reading() as db:
                 dates = dict(_pick(self._uids, lambda span: messages.internaldates(db, number, span).items()))
             self._columns[list(self._attributes).index(Attribute.INTERNALDATE)] = dates
+
+    def _load_cached(self) -> None:
+        with self._reading.cached.reading() as db:
+            cached = cache.folder_number(db, self._folder.cache_key)
+            for at, attribute in enumerate(self._attributes):
+                if attribute in _FROM_STATE:
+                    continue
+                if isinstance(attribute, HeaderFields):
+                    self._columns[at] = self._selected(db, cached, attribute.names)
+                else:
+                    table, column = _COLUMNS[attribute]
+                    self._columns[at] = self._values(db, cached, table, column)
 
     def _values(self, db: sqlite3.Connection, cached: int, table: str, column: str) -> dict[int, Any]:
         return dict(_pick(self._uids, lambda span: cache.values(db, cached, table, column, span).items()))

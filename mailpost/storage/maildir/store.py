@@ -157,7 +157,7 @@ class MaildirStore:
         for user in list(self._accounts):
             try:
                 await self._close(user)
-            except MailError as error:
-                self._log.warn("{user}: not all could be written: {text}", user=user, text=error.text)
+            except Exception:  # the others are to be closed all the same
+                self._log.failure("the account of {user} could not be closed well", user=user)
         self._watcher.close()
         await self._offload.close()

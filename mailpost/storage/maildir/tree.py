@@ -187,12 +187,24 @@ def subscribe(lane: Lane, name: str, subscribed: bool) -> None:
     lane.news(lane.listener.subscribed, frozenset(after.names))
 
 
-def open_account(lane: Lane, defaults: Mapping[str, SpecialUse | None] | None) -> list[int]:
+def nothing(lane: Lane) -> None:
+    """A job that waits for those before it."""
+
+
+def open_account(lane: Lane, defaults: Mapping[str, SpecialUse | None] | None, continues: bool) -> list[int]:
     """The first job: finish or undo what was interrupted, find the folders; make those that a new account gets.
+
+    Args:
+        lane: the account.
+        defaults: what a new account gets; None for one that is not new.
+        continues: whether the state is known to be the last one. One that may be an older copy gives out no UID of the
+            blocks that it thinks it has.
 
     Returns:
         Numbers of folders in which something was left to be written behind.
     """
+    if not continues:
+        rows.give_up_reserved(lane.db)
     for intent in changes.intents(lane.db):
         if intent.operation == RENAMING:
             with suppress(MailError):  # another program has taken one of the names meanwhile

@@ -48,6 +48,7 @@ class Upkeep:
         self._clock = clock
         self._changed: dict[int, None] = {}
         self._verify: dict[int, None] = {}
+        self._failed: dict[int, None] = {}
         self._removed = False
         self._fresh: dict[int, list[tuple[int, bytes | None]]] = {}
         self._arrivals = 0
@@ -139,12 +140,17 @@ class Upkeep:
         except MailError as error:
             if error.kind not in {ErrorKind.NO_SUCH_FOLDER, ErrorKind.UNAVAILABLE}:
                 self._log.warn("{user}: the tree could not be written: {text}", user=workers.user, text=error.text)
+                self._verify[folder] = None  # and tried again then
+                self._failed[folder] = None
             return
         self._verify[folder] = None
 
     def _begin_verifying(self) -> None:
         self._verifier = None
         folders, self._verify = list(self._verify), {}
+        failed, self._failed = list(self._failed), {}
+        for folder in failed:
+            self.changed(folder)
         self._run(self._verify_all(folders))
 
     async def _verify_all(self, folders: list[int]) -> None:
