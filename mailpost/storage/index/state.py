@@ -134,6 +134,7 @@ class StateFile:
     def __init__(self, path: str) -> None:
         self.path = path
         self._log_fd = -1
+        self._has_log = True
         with index_errors():
             self.db = connect(path)
             try:
@@ -146,8 +147,9 @@ class StateFile:
 
     def _prepare(self) -> None:
         db = self.db
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=NORMAL")
+        (mode,) = db.execute("PRAGMA journal_mode=WAL").fetchone()
+        self._has_log = mode == "wal"  # a file system without shared memory has none: then every commit is flushed
+        db.execute(f"PRAGMA synchronous={'NORMAL' if self._has_log else 'FULL'}")
         db.execute("PRAGMA wal_autocheckpoint=2000")
         (version,) = db.execute("PRAGMA user_version").fetchone()
         if version > SCHEMA_VERSION:
@@ -166,6 +168,8 @@ class StateFile:
 
     def harden(self) -> None:
         """Make all commits so far survive a power cut."""
+        if not self._has_log:
+            return
         if self._log_fd < 0:
             self._log_fd = os.open(f"{self.path}-wal", os.O_RDWR | os.O_CLOEXEC)
             directory = os.open(os.path.dirname(self.path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
