@@ -48,7 +48,7 @@ from mailpost.wire.imap.decoder import CommandLine
 ALWAYS = ("LITERAL+", "SASL-IR", "IDLE", "NAMESPACE", "ID", "ENABLE", "UNSELECT", "CHILDREN", "ESEARCH")
 """What every session has, whatever the store."""
 OF_STORES = ("UIDPLUS", "MOVE", "SPECIAL-USE", "STATUS=SIZE", "CONDSTORE")
-"""What our own stores have; an adapted one may lack some."""
+"""What our own stores have; an adapted one may lack some. RFC: 7162 §3.1.1 (CONDSTORE)"""
 
 
 class Installed(tuple[Any, ...]):
