@@ -99,6 +99,12 @@ def columns(db: sqlite3.Connection, folder: int) -> tuple[list[int], list[int], 
     return list(uids), list(flags), list(modseqs)
 
 
+def count(db: sqlite3.Connection, folder: int) -> int:
+    """How many messages there are."""
+    row: tuple[int] = db.execute("SELECT count(*) FROM files WHERE folder=?", (folder,)).fetchone()
+    return row[0]
+
+
 def counts(db: sqlite3.Connection, folder: int, seen: int, recent_from: int) -> tuple[int, int, int, int]:
     """Messages, recent, unseen and deleted ones. `seen`: the mask of \\Seen."""
     row = db.execute(

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from mailpost.mail.errors import ErrorKind, MailError
+from mailpost.storage.failpoints import passed
 from mailpost.storage.index.generation import Generation
 from mailpost.storage.index.state import StateFile, index_errors
 from mailpost.storage.maildir.files import fsync_directory, mail_errors
@@ -109,13 +110,17 @@ class Batches:
         with mail_errors(), index_errors():
             for fd in self._directories:
                 fsync_directory(fd)
+            passed("batch.flushed")
             self.db.execute("COMMIT")
+            passed("batch.committed")
             if self._durable:
                 self.state.harden()
+                passed("batch.hardened")
         if self.db.total_changes != self._changes:
             self._generation.bump()
             if self._data_version() != self._version:  # between two batches of ours; the next begin looks again
                 self._generation.seen = b""
+        passed("batch.told")
         afterwards = self._afterwards
         self.told.extend(self._news)
         self._reset()

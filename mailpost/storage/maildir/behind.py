@@ -20,6 +20,8 @@ from mailpost.storage.maildir.writing import bury
 SLICE = 0.005
 """Seconds that one job of writing behind takes: so long may somebody who waits for the lane be held up."""
 _CHUNK = 64
+_FEW_LINES = 1000
+"""Up to here it does not matter how many lines of a UID list are of messages that are gone."""
 
 
 def write_flags(lane: Lane, number: int, seconds: float = SLICE) -> bool:
@@ -85,7 +87,7 @@ def write_uids(lane: Lane, number: int) -> None:
             ):
                 renumber(lane, folder, None)
                 return
-            appended = append_uids(fd, known, fresh) if _worth_appending(known, fresh[0][1].uid) else None
+            appended = append_uids(fd, known, fresh) if _worth_appending(lane, number, known, fresh[0][1].uid) else None
             if appended is not None:
                 folder.uidlist = appended
                 row.listed = fresh[-1][1].uid
@@ -96,10 +98,11 @@ def write_uids(lane: Lane, number: int) -> None:
     lane.save(folder)
 
 
-def _worth_appending(known: UidList, first: int) -> bool:
+def _worth_appending(lane: Lane, number: int, known: UidList, first: int) -> bool:
     """Whether lines can go behind the list: it is not mostly dead already, and ends below the first of them."""
     last = next(reversed(known.entries.values())).uid if known.entries else 0
-    return first > last
+    lines = len(known.entries)
+    return first > last and (lines < _FEW_LINES or lines < 2 * messages.count(lane.db, number))
 
 
 def _rewrite(lane: Lane, folder: LaneFolder, fd: int, known: UidList | None) -> None:

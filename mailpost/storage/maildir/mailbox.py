@@ -15,7 +15,7 @@ from mailpost.mail.searchkeys import SearchKey
 from mailpost.storage.index.messages import Spans
 from mailpost.storage.interfaces import IMailpostMailbox
 from mailpost.storage.live import LiveMailbox
-from mailpost.storage.maildir import writing
+from mailpost.storage.maildir import scan, writing
 from mailpost.storage.maildir.lane import FolderInfo
 from mailpost.storage.maildir.reading import Batch
 from mailpost.storage.maildir.searching import Facts, Scans, Search
@@ -141,8 +141,9 @@ class MaildirMailbox:
         """The rows of a batch; what came with them is kept."""
         if batch.summaries or batch.fields:
             self._workers.keep(self.folder, batch.summaries, batch.fields)
-        if batch.missed:
-            self.dirty = True
+        if batch.missed:  # whatever the directories' mtimes say, something has happened
+            relisted = self._workers.write(scan.relist, self.folder.number)
+            relisted.addErrback(lambda _: None)  # the folder is gone, or the store is closing
         return batch.rows
 
     def _present(self, uids: Sequence[int]) -> Sequence[int]:

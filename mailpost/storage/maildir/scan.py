@@ -34,6 +34,11 @@ def verify(lane: Lane, number: int) -> None:
         scan(lane, folder)
 
 
+def relist(lane: Lane, number: int) -> None:
+    """List the folder, whatever its mtimes say: a file was not where it should be."""
+    scan(lane, lane.folder(number))
+
+
 def load(lane: Lane, number: int) -> None:
     """Bring the folder up to date and tell the listener its columns; from now on it is told all changes."""
     look(lane, number)

@@ -18,8 +18,9 @@ from mailpost.mail.summary import Summary
 from mailpost.storage.index.state import SCHEMA_VERSION
 from mailpost.storage.interfaces import IMailpostMailbox
 from mailpost.storage.maildir import account as account_module
-from mailpost.storage.maildir import scan, writing
+from mailpost.storage.maildir import behind, counting, scan, writing
 from mailpost.storage.maildir import store as store_module
+from mailpost.storage.maildir import upkeep as upkeep_module
 from mailpost.storage.maildir.account import MaildirAccount
 from mailpost.storage.maildir.store import MaildirStore
 from mailpost.storage.records import Attribute, NewMessage
@@ -289,6 +290,42 @@ class AccountTests(TestCase):
         await self.assertFailure(asked, CancelledError)
         await account.workers.write(scan.look, mailbox.folder.number)
         self.assertEqual(mailbox.live.uids, [1])
+
+    async def test_what_cannot_be_written_behind_is_tried_again(self) -> None:
+        self.patch(upkeep_module, "BEHIND_SECONDS", 0.01)
+        self.patch(upkeep_module, "VERIFY_SECONDS", 0.01)
+        real, tried = behind.finish, []
+
+        def full(*values: Any) -> None:
+            tried.append(values)
+            if len(tried) == 1:
+                raise MailError(ErrorKind.DISK_FULL, "The disk is full")
+            real(*values)
+
+        self.patch(behind, "finish", full)
+        verified: list[int] = []
+        self.patch(scan, "verify", lambda _, number: verified.append(number))
+        account = await self.account()
+        await account.append("INBOX", [NewMessage(MESSAGE)])
+        while not verified or len(tried) < 2:
+            await later(0.01)
+        self.assertEqual(len((self.place / "ann" / "dovecot-uidlist").read_text().splitlines()), 2)
+
+    async def test_a_list_of_folders_soon_shows_what_others_made(self) -> None:
+        self.patch(account_module, "LOOK_SECONDS", -1)
+        account = await self.account()
+        for place in ("cur", "new", "tmp"):
+            (self.place / "ann" / ".Theirs" / place).mkdir(parents=True)
+        while "Theirs" not in [folder.name for folder in account.folders()]:
+            await later(0.01)
+        self.assertEqual((await account.status("Theirs")).messages, 0)
+
+    async def test_the_size_of_many_unknown_messages_is_believed(self) -> None:
+        self.patch(counting, "_MOST_READ", 1)
+        account = await self.account()
+        for name in ("1.a,S=47,W=51", "2.b,W=60", "3.c"):
+            (self.place / "ann" / "cur" / f"{name}:2,S").write_bytes(MESSAGE)
+        self.assertEqual((await account.status("INBOX")).size, 51 + 60 + len(MESSAGE))
 
     async def test_flags_are_in_the_file_names_when_the_store_is_closed(self) -> None:
         account = await self.account()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mailpost.mail.errors import ErrorKind, MailError
-from mailpost.mail.flags import ANSWERED, FLAGGED, SEEN, FlagChange, intern_flags
+from mailpost.mail.flags import ANSWERED, DELETED, FLAGGED, SEEN, FlagChange, intern_flags
 from mailpost.storage.maildir import behind, scan, tree, writing
 from mailpost.storage.maildir.uidlist import read_uidlist
 
@@ -192,6 +192,69 @@ def test_uids_are_not_given_twice_when_another_server_gave_some(bench: Bench) ->
     bench.look()
     assert bench.names()[taken] == "theirs"
     assert bench.append(MESSAGE)[0] > taken
+
+
+def listed(bench: Bench) -> dict[str, int]:
+    known = read_uidlist(bench.lane.root_fd)
+    assert known is not None
+    return {base: entry.uid for base, entry in known.entries.items()}
+
+
+def bases(bench: Bench) -> dict[str, int]:
+    return {name.partition(":")[0]: uid for uid, name in bench.names().items()}
+
+
+def test_a_uid_list_that_was_removed_or_cut_is_written_anew(bench: Bench) -> None:
+    bench.append(MESSAGE)
+    bench.do(behind.write_uids, bench.number())
+    path = bench.root / "dovecot-uidlist"
+    path.unlink()
+    bench.append(MESSAGE)
+    bench.do(behind.write_uids, bench.number())
+    assert listed(bench) == bases(bench)
+    path.write_text(path.read_text().rstrip())
+    bench.append(MESSAGE)
+    bench.do(behind.write_uids, bench.number())
+    assert listed(bench) == bases(bench)
+    assert len(bases(bench)) == 3
+
+
+def test_a_uid_list_of_the_dead_is_written_anew(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(behind, "_FEW_LINES", 3)
+    bench.append(*[MESSAGE] * 5, flags=intern_flags([DELETED]))
+    bench.do(behind.finish, bench.number(), 0)
+    bench.do(writing.expunge, bench.number(), None, None)
+    bench.append(MESSAGE)
+    bench.do(behind.finish, bench.number(), 0)
+    assert listed(bench) == bases(bench)
+    assert list(bases(bench).values()) == [6]
+
+
+def test_twins_become_two_messages_or_one(bench: Bench) -> None:
+    first = deliver(bench.root, "same:2,", place="cur", mtime=5)
+    (bench.root / "cur" / "same:2,S").hardlink_to(first)
+    bench.look()
+    assert list(bench.names()) == [1]
+    (name,) = bench.names().values()
+    (bench.root / "cur" / ("same:2," if name.endswith("S") else "same:2,S")).write_bytes(b"Subject: other\n\n")
+    bench.look()
+    assert len(bench.names()) == 2
+    assert len(set(bases(bench))) == 2
+
+
+def test_what_changed_together_with_us_is_found_by_listing_once_more(bench: Bench) -> None:
+    bench.append(MESSAGE, MESSAGE)
+    time.sleep(0.03)
+    bench.look()
+    bench.append(MESSAGE)
+    folder = bench.lane.folder(bench.number())
+    (bench.root / "cur" / bench.names()[1]).unlink()
+    folder.row.cur_mtime = bench.lane.own_files(folder).changed_at()[0]  # as if it had been between our steps
+    bench.look()
+    assert len(bench.names()) == 3
+    bench.do(scan.verify, bench.number())
+    assert list(bench.names()) == [2, 3]
+    assert not bench.lane.folder(bench.number()).verify
 
 
 def test_folders_that_others_make_and_remove_are_found(bench: Bench) -> None:
