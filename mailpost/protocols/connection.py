@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from twisted.internet.address import IPv4Address as TCP4Address
 from twisted.internet.address import IPv6Address as TCP6Address
@@ -22,6 +22,7 @@ from twisted.internet.interfaces import (
     ISSLTransport,
     ITransport,
 )
+from twisted.internet.tcp import Connection
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -150,6 +151,15 @@ def _uncount(counter: Counter[K], key: K) -> None:
 
 
 @implementer(IPushProducer)
+def send_now(transport: Any) -> None:
+    """Let a TCP transport send what it was given, without waiting for the reactor to find that it can.
+
+    A failure is met again, and dealt with, by the reactor. Other transports (TLS, tests) send when they like.
+    """
+    if isinstance(transport, Connection) and not transport.disconnecting and not transport.disconnected:
+        transport.doWrite()
+
+
 class Outflow:
     """Output to a client that may read slowly: what is written is bounded since writers wait for `resumed`.
 

@@ -32,6 +32,7 @@ from mailpost.protocols.connection import (
     address_of,
     is_encrypted,
     keep_alive,
+    send_now,
 )
 from mailpost.protocols.imap.authentication import ServerAuthentication
 from mailpost.protocols.imap.commands.context import LiteralSink, TlsState
@@ -49,6 +50,10 @@ ALWAYS = ("LITERAL+", "SASL-IR", "IDLE", "NAMESPACE", "ID", "ENABLE", "UNSELECT"
 """What every session has, whatever the store."""
 OF_STORES = ("UIDPLUS", "MOVE", "SPECIAL-USE", "STATUS=SIZE", "CONDSTORE")
 """What our own stores have; an adapted one may lack some. RFC: 7162 §3.1.1 (CONDSTORE)"""
+
+
+SENT_AT_ONCE = 16 << 10
+"""Answers up to so many octets are not left for the next turn of the reactor; longer ones are, in fairness."""
 
 
 class Installed(tuple[Any, ...]):
@@ -164,9 +169,11 @@ class MailpostIMAP4Server(imap4.IMAP4Server):
     # -- what the session needs (peer.Connection)
 
     def send(self, data: bytes) -> None:
-        """Write to the transport."""
+        """Write to the transport; a short answer goes out in this turn of the reactor."""
         self.record.octets_out += len(data)
         self.transport.write(data)
+        if len(data) <= SENT_AT_ONCE:
+            send_now(self.transport)
 
     def set_reading(self, reading: bool) -> None:
         """Stop reading from the transport, or go on."""
