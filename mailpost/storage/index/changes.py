@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from mailpost.mail.uidset import UidSet
 
@@ -69,13 +70,19 @@ class Intent:
 
 def begin_intent(db: sqlite3.Connection, operation: str, detail: object) -> int:
     """Note that an operation is about to begin: the intent's number, for `end_intent`."""
-    cursor = db.execute("INSERT INTO intents(operation, detail) VALUES(?, ?)", (operation, json.dumps(detail)))
-    return cast("int", cursor.lastrowid)
+    number = time.time_ns()  # never used again, whatever other processes end meanwhile
+    db.execute("INSERT INTO intents VALUES(?, ?, ?)", (number, operation, json.dumps(detail)))
+    return number
 
 
 def end_intent(db: sqlite3.Connection, intent: int) -> None:
     """The operation is finished, by the commit of this transaction, or was undone."""
     db.execute("DELETE FROM intents WHERE id=?", (intent,))
+
+
+def is_pending(db: sqlite3.Connection, intent: int) -> bool:
+    """Whether the operation is still noted as begun."""
+    return db.execute("SELECT 1 FROM intents WHERE id=?", (intent,)).fetchone() is not None
 
 
 def intents(db: sqlite3.Connection) -> list[Intent]:

@@ -135,6 +135,7 @@ class Batches:
         self._durable = True
         self.db.execute("RELEASE job")
         self.commit()
+        passed("intent.noted")
         self._marks = 0, 0, 0
         self.begin()
         self.db.execute("SAVEPOINT job")
@@ -150,7 +151,7 @@ class Batches:
     def _undo_from(self, place: int) -> None:
         """Call what was registered from here on, the last first."""
         while len(self._undo) > place:
-            with suppress(OSError):  # what is left behind is found by the next listing
+            with suppress(OSError, sqlite3.Error):  # what is left behind is found when the account is opened next
                 self._undo.pop()()
 
     def _reset(self) -> None:

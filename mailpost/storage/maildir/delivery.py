@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from mailpost.mail.lineends import normalised, to_stored
+from mailpost.storage.failpoints import passed
 from mailpost.storage.maildir.filename import INFO, sizes_of, unique_names
 from mailpost.storage.maildir.files import create_file, mail_errors, write_all
 from mailpost.storage.maildir.folder import FolderFiles
@@ -53,8 +54,10 @@ class TmpFile:
 
     def sync(self) -> None:
         """Make the octets durable. May be called from another thread than the one that wrote."""
+        passed("message.written")
         with mail_errors():
             os.fsync(self._fd)
+        passed("message.flushed")
 
     def publish(self, target: FolderFiles, letters: str | None) -> str:
         """Make it a message of this folder; the file is closed. Durable once the caller has flushed the directory.
@@ -75,6 +78,7 @@ class TmpFile:
                     raise
                 _copy_octets(self._fd, target.tmp, place, name)
                 os.unlink(self.name, dir_fd=self._tmp_fd)
+        passed("message.renamed")
         self._close()
         return name
 
@@ -255,6 +259,7 @@ def copy_messages(source: FolderFiles, target: FolderFiles, copies: Sequence[tup
                 raise
             _copy_file(source.cur, name, target, wanted)
         made.append(wanted)
+        passed("message.linked")
         return wanted
 
     try:

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from mailpost.mail.errors import ErrorKind, MailError
+from mailpost.storage.failpoints import passed
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
@@ -135,9 +136,12 @@ def replace_file(name: str, data: bytes, dir_fd: int, temporary: str | None = No
     fd = create_file(temporary, dir_fd)
     try:
         write_all(fd, data)
+        passed("small.written")
         os.fsync(fd)
+        passed("small.flushed")
         stamp = FileStamp.of(os.fstat(fd))
         os.rename(temporary, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+        passed("small.replaced")
     except BaseException:
         with suppress(FileNotFoundError):
             os.unlink(temporary, dir_fd=dir_fd)

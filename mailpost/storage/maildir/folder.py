@@ -20,6 +20,7 @@ from typing import NamedTuple, TypeVar
 
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.lineends import to_crlf
+from mailpost.storage.failpoints import passed
 from mailpost.storage.maildir.filename import (
     INFO,
     base_of,
@@ -193,6 +194,7 @@ class FolderFiles:
                 letters = merge_letters(letters_of(before), letters_of(name), letters)
             target = with_letters(name, letters)
             os.rename(name, target, src_dir_fd=self.cur, dst_dir_fd=self.cur)
+            passed("flags.renamed")
             return target
 
         return self.batch([(name, (name, letters)) for name, letters in changes], one)
@@ -217,6 +219,7 @@ class FolderFiles:
                 except FileNotFoundError:
                     moved.append(None)
                 else:
+                    passed("message.accepted")
                     moved.append(target)
         return moved
 

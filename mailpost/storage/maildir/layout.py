@@ -24,6 +24,7 @@ from pathlib import Path
 from mailpost.mail import foldernames
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.foldertree import INBOX, canonical_name
+from mailpost.storage.failpoints import passed
 from mailpost.storage.maildir.filename import unique_names
 from mailpost.storage.maildir.files import create_file, fsync_directory, mail_errors, make_directory, open_directory
 from mailpost.storage.maildir.folder import SUBDIRECTORIES
@@ -188,7 +189,9 @@ def create_folder(root_fd: int, directory: str) -> None:
                 fsync_directory(fd)
             finally:
                 os.close(fd)
+            passed("directory.made")
             _rename_directory(root_fd, making, directory)
+            passed("directory.placed")
         except BaseException:
             _remove_tree(root_fd, making)
             raise
@@ -208,6 +211,7 @@ def remove_folder(root_fd: int, directory: str) -> None:
             os.rename(directory, _TRASH + unique_names.plain(), src_dir_fd=root_fd, dst_dir_fd=root_fd)
         except FileNotFoundError as error:
             raise MailError(ErrorKind.NO_SUCH_FOLDER, "There is no such folder") from error
+        passed("directory.removed")
         fsync_directory(root_fd)
 
 
@@ -264,6 +268,7 @@ def rename_folders(root_fd: int, moves: Sequence[tuple[str, str]]) -> None:
         for old, new in moves:
             with suppress(FileNotFoundError):
                 _rename_directory(root_fd, old, new)
+                passed("directory.renamed")
         fsync_directory(root_fd)
 
 

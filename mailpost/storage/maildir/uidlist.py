@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from mailpost.storage.failpoints import passed
 from mailpost.storage.maildir.filename import base_of
 from mailpost.storage.maildir.files import FileStamp, file_stamp, read_file, replace_file, write_all
 
@@ -186,6 +187,7 @@ def append_uids(dir_fd: int, uidlist: UidList, added: Iterable[tuple[str, UidEnt
         data = os.fsencode(_format_lines(fresh))
         try:
             write_all(fd, data)
+            passed("uidlist.appended")
         except OSError:
             os.ftruncate(fd, uidlist.stamp.size)
             raise

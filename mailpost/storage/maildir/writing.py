@@ -15,6 +15,7 @@ from functools import partial
 
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.flags import FlagChange, Flags
+from mailpost.storage.failpoints import passed
 from mailpost.storage.index import changes, messages
 from mailpost.storage.index.messages import MessageRow, Source, Spans
 from mailpost.storage.maildir.delivery import Spool, TmpFile, copied_base, copy_messages, write_message
@@ -76,10 +77,12 @@ def append(lane: Lane, number: int, incoming: Sequence[Incoming], origin: object
 
 def _announce(lane: Lane, operation: str, number: int, bases: Sequence[str]) -> int:
     """Commit the intent to make these files: its number, for `end_intent` when they have their UIDs."""
-    intent = changes.begin_intent(lane.db, operation, {"folder": number, "bases": bases})
-    lane.batches.divide()
-    lane.batches.undo(partial(changes.end_intent, lane.db, intent))
-    return intent
+    while True:
+        intent = changes.begin_intent(lane.db, operation, {"folder": number, "bases": bases})
+        lane.batches.divide()
+        if changes.is_pending(lane.db, intent):  # not so when another process opened the account in between
+            lane.batches.undo(partial(changes.end_intent, lane.db, intent))
+            return intent
 
 
 def _write(files: HeldFiles, one: Incoming) -> TmpFile:
@@ -97,6 +100,7 @@ def _unlink(files: HeldFiles, names: Iterable[str]) -> None:
     for name in names:
         with suppress(FileNotFoundError):
             os.unlink(name, dir_fd=files.cur)
+            passed("message.removed")
 
 
 def copy(lane: Lane, number: int, to: int, spans: Spans, *, move: bool, origin: object) -> Copied:
