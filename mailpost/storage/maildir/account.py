@@ -102,7 +102,7 @@ class MaildirAccount:
     async def begin(self, defaults: Mapping[str, SpecialUse | None]) -> None:
         """The first thing to be done with a new object: find the folders, finish what was interrupted."""
         wanted = defaults if self._opened.is_new else None
-        behind = await self.workers.write(tree.open_account, wanted, self._opened.continues)
+        behind = await self.workers.write(tree.open_account, wanted, self._opened.continues, self._opened.is_clean)
         for number in behind:
             self.upkeep.changed(number)
         self.upkeep.folder_removed()

@@ -14,7 +14,15 @@ from mailpost.storage.maildir.files import mail_errors
 from mailpost.storage.maildir.keywords import add_keywords
 from mailpost.storage.maildir.lane import Lane, LaneFolder
 from mailpost.storage.maildir.scan import conflicts, entries_of, renumber
-from mailpost.storage.maildir.uidlist import UIDLIST_FILE, UidList, append_uids, new_guid, write_uidlist
+from mailpost.storage.maildir.uidlist import (
+    UIDLIST_FILE,
+    UidEntry,
+    UidList,
+    append_uids,
+    new_guid,
+    uidlist_stamp,
+    write_uidlist,
+)
 from mailpost.storage.maildir.writing import bury
 
 SLICE = 0.005
@@ -70,39 +78,41 @@ def _write_flags(lane: Lane, folder: LaneFolder, rows: list[tuple[int, int, str]
 
 
 def write_uids(lane: Lane, number: int) -> None:
-    """Put lines of messages that are new into `dovecot-uidlist`; a list that conflicts raises UIDVALIDITY."""
+    """Put lines of messages that are new into `dovecot-uidlist`; a list that conflicts raises UIDVALIDITY.
+
+    A folder without messages has its list too: it says the UIDVALIDITY.
+    """
     folder = lane.folder(number)
     row = folder.row
     fresh = entries_of(lane, folder, row.listed)
-    if not fresh:
-        return
     fd = lane.own_files(folder).directory
+    if not fresh and uidlist_stamp(fd) is not None:
+        return
     with mail_errors(), locked(UIDLIST_FILE, fd):
         known = lane.current_uidlist(folder, fd)
         if known is not None and known.stamp is not None:
-            if (
-                known.uidvalidity == row.uidvalidity
-                and known.uidnext != row.reserved
-                and conflicts(lane, folder, known)
+            if known.uidvalidity != row.uidvalidity or (
+                known.uidnext != row.reserved and conflicts(lane, folder, known)
             ):
-                renumber(lane, folder, None)
+                renumber(lane, folder, known)
                 return
-            appended = append_uids(fd, known, fresh) if _worth_appending(lane, number, known, fresh[0][1].uid) else None
+            appended = append_uids(fd, known, fresh) if fresh and _worth_appending(lane, known, folder, fresh) else None
             if appended is not None:
                 folder.uidlist = appended
                 row.listed = fresh[-1][1].uid
                 lane.save(folder)
                 return
         _rewrite(lane, folder, fd, known)
-    row.listed = fresh[-1][1].uid
+    row.listed = fresh[-1][1].uid if fresh else row.listed
     lane.save(folder)
 
 
-def _worth_appending(lane: Lane, number: int, known: UidList, first: int) -> bool:
+def _worth_appending(lane: Lane, known: UidList, folder: LaneFolder, fresh: list[tuple[str, UidEntry]]) -> bool:
     """Whether lines can go behind the list: it is not mostly dead already, and ends below the first of them."""
     last = next(reversed(known.entries.values())).uid if known.entries else 0
     lines = len(known.entries)
-    return first > last and (lines < _FEW_LINES or lines < 2 * messages.count(lane.db, number))
+    first = fresh[0][1].uid
+    return first > last and (lines < _FEW_LINES or lines < 2 * messages.count(lane.db, folder.row.id))
 
 
 def _rewrite(lane: Lane, folder: LaneFolder, fd: int, known: UidList | None) -> None:
@@ -112,11 +122,14 @@ def _rewrite(lane: Lane, folder: LaneFolder, fd: int, known: UidList | None) -> 
     for base, entry in entries.items():
         if base in old:
             entries[base] = entry._replace(extensions=old[base].extensions)
-    uidnext = max(row.reserved, row.uidnext)
+    # Another server gives out UIDs from `known.uidnext` on: what it has given meanwhile is not seen here yet.
+    entries.update((base, entry) for base, entry in old.items() if base not in entries and entry.uid >= row.uidnext)
+    theirs = known.uidnext if known is not None else 0
+    uidnext = max(row.reserved, row.uidnext, theirs)
     guid = known.guid if known is not None and known.guid else new_guid()
     extensions = known.extensions if known is not None else ""
     folder.uidlist = write_uidlist(fd, UidList(row.uidvalidity, uidnext, guid, entries, extensions))
-    row.reserved = uidnext
+    row.reserved = uidnext if theirs <= max(row.reserved, row.uidnext) else 0
 
 
 def finish(lane: Lane, number: int, first_recent: int) -> None:

@@ -62,6 +62,9 @@ class Listener(Protocol):
     def loaded(self, folder: int, row: FolderRow, uids: list[int], flags: list[Flags], modseqs: list[int]) -> None:
         """The columns of a folder, complete."""
 
+    def begun(self, folder: int) -> None:
+        """The account has this folder from now on; `tree` will name it."""
+
     def arrived(self, folder: int, uids: Sequence[int], flags: Sequence[Flags], modseq: int, origin: object) -> None:
         """Messages came in."""
 

@@ -21,10 +21,10 @@ from mailpost.storage.maildir.reading import Batch
 from mailpost.storage.maildir.searching import Facts, Scans, Search
 from mailpost.storage.maildir.watch import FolderWatch
 from mailpost.storage.maildir.workers import Workers
-from mailpost.storage.records import Copied, Fetched, Status, Stored
+from mailpost.storage.records import Attribute, Copied, Fetched, Status, Stored
 
-_FEW = 8
-"""So many messages are fetched in one go, without a turn for others."""
+_FEW, _FEW_WHOLE = 64, 8
+"""So many messages (or whole ones) are fetched in one go, without a turn for others."""
 
 
 def _all_of(batches: Iterable[Batch | None]) -> list[Batch]:
@@ -124,7 +124,7 @@ class MaildirMailbox:
             return
         workers = self._workers
         made = workers.reading.fetch(self.folder, present, tuple(attributes))
-        if len(present) <= _FEW:
+        if len(present) <= (_FEW_WHOLE if Attribute.OCTETS in attributes else _FEW):
             for batch in await workers.read(_all_of, made):
                 if rows := self._taken(batch):
                     yield rows

@@ -38,12 +38,15 @@ class OpenedFiles:
     """Where a damaged state was put."""
     continues: bool
     """The state is known to be what was last committed, not an older copy that was put back."""
+    is_clean: bool
+    """It was closed well the last time: nothing was interrupted."""
 
     def close(self) -> None:
         """Close all but the root, which the lane closes."""
         with suppress(sqlite3.Error):  # then the next one to open it is careful
             self.generation.bump()
-            set_meta(self.state.db, _GENERATION, self.generation.seen)
+            if self.generation.is_last():
+                set_meta(self.state.db, _GENERATION, self.generation.seen)
         self.state_readers.close()
         self.cache_readers.close()
         self.cache.close()
@@ -72,7 +75,7 @@ def open_files(root: Path, index: Path | None) -> OpenedFiles:
             ballast = Ballast(root_fd)
             ballast.ensure()
             generation = Generation(place + GENERATION_FILE)
-            continues = not generation.alone or meta(state.db, _GENERATION) == generation.seen
+            is_clean = meta(state.db, _GENERATION) == generation.seen
             generation.bump()
             return OpenedFiles(
                 root=str(root),
@@ -82,7 +85,8 @@ def open_files(root: Path, index: Path | None) -> OpenedFiles:
                 cache=CacheFile(place + CACHE_FILE),
                 cache_readers=Readers(place + CACHE_FILE, ("PRAGMA mmap_size=268435456",)),
                 generation=generation,
-                continues=continues,
+                continues=is_clean or not generation.alone,
+                is_clean=is_clean,
                 ballast=ballast,
                 is_new=is_new,
                 set_aside=set_aside,

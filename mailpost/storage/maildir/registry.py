@@ -134,6 +134,10 @@ class Registry:
         )
         self.mailboxes[folder] = self._opened(info, live)
 
+    def begun(self, folder: int) -> None:
+        """There is a new folder: its UIDVALIDITY is to be written down."""
+        self._changed(folder)
+
     def arrived(self, folder: int, uids: Sequence[int], flags: Sequence[Flags], modseq: int, origin: object) -> None:
         """Messages came in."""
         self._touched(folder)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
+from mailpost.mail.flags import Flags
 from mailpost.storage.index import changes, messages
 from mailpost.storage.index.folders import new_uidvalidity
 from mailpost.storage.index.messages import MessageRow
+from mailpost.storage.maildir.dotlock import locked
 from mailpost.storage.maildir.filename import base_of, letters_of
 from mailpost.storage.maildir.files import mail_errors
 from mailpost.storage.maildir.lane import CLOCK_TICK_NS, HeldFiles, Lane, LaneFolder
-from mailpost.storage.maildir.uidlist import UidEntry, UidList
+from mailpost.storage.maildir.uidlist import UIDLIST_FILE, UidEntry, UidList, write_uidlist
 
 _MOST_ROUNDS = 5
 
@@ -58,23 +60,34 @@ def unload(lane: Lane, number: int, first_recent: int) -> None:
         lane.save(folder)
 
 
-def scan(lane: Lane, folder: LaneFolder) -> None:
-    """List the directories and bring the rows in line with them."""
+def scan(lane: Lane, folder: LaneFolder, keywords: Mapping[str, Flags] | None = None) -> None:
+    """List the directories and bring the rows in line with them.
+
+    Args:
+        lane: the account.
+        folder: the folder.
+        keywords: base name -> keywords that a message new here has beside those that its file name says.
+    """
     files, row = lane.own_files(folder), folder.row
     with mail_errors():
         theirs = lane.current_uidlist(folder, files.directory)
         if theirs is not None and theirs.uidvalidity != row.uidvalidity:
-            renumber(lane, folder, theirs)
+            with locked(UIDLIST_FILE, files.directory):
+                renumber(lane, folder, theirs)
         cur_mtime, seen = _listed(files)
         dead = changes.dead(lane.db, row.id)
         if dead:
             _bury(lane, folder, files, {base: seen.pop(base, None) for base in dead})
+        _undo(files, {base: seen.pop(base, None) for base in changes.unfinished(lane.db, row.id)})
         new_mtime = _accept(files, seen, cur_mtime)
         known = {base_of(name): (uid, name) for uid, name in messages.names(lane.db, row.id)}
         gone = _gone(files, known, seen)
         _renamed(lane, folder, known, seen)
         _expunged(lane, folder, [known[base][0] for base in gone])
-        _arrived(lane, folder, files, [name for base, name in seen.items() if base not in known])
+        _arrived(lane, folder, files, [name for base, name in seen.items() if base not in known], keywords or {})
+        theirs = lane.current_uidlist(folder, files.directory)
+        if theirs is not None and theirs.uidvalidity == row.uidvalidity and theirs.uidnext != row.reserved:
+            row.uidnext = max(row.uidnext, theirs.uidnext)  # another server said so to its clients
     row.cur_mtime, row.new_mtime = _settled(cur_mtime.value), _settled(new_mtime)
     folder.verify = False
     lane.save(folder)
@@ -129,11 +142,16 @@ def _settled(mtime: int) -> int:
 
 def _bury(lane: Lane, folder: LaneFolder, files: HeldFiles, dead: dict[str, str | None]) -> None:
     """Remove files that were expunged before a crash."""
-    for name in dead.values():
+    _undo(files, dead)
+    changes.bury(lane.db, folder.row.id, dead)
+
+
+def _undo(files: HeldFiles, names: dict[str, str | None]) -> None:
+    """Remove those of these files that are there: base name -> file name."""
+    for name in names.values():
         if name is not None:
             with suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=files.cur)
-    changes.bury(lane.db, folder.row.id, dead)
 
 
 def _gone(files: HeldFiles, known: dict[str, tuple[int, str]], seen: dict[str, str]) -> list[str]:
@@ -187,7 +205,7 @@ def _expunged(lane: Lane, folder: LaneFolder, uids: list[int]) -> None:
         lane.news(lane.listener.expunged, folder.row.id, uids, modseq, None)
 
 
-def _arrived(lane: Lane, folder: LaneFolder, files: HeldFiles, names: list[str]) -> None:
+def _arrived(lane: Lane, folder: LaneFolder, files: HeldFiles, names: list[str], keywords: Mapping[str, Flags]) -> None:
     """Give messages that are new here their UIDs: those that another server gave them, or the next ones by age."""
     if not names:
         return
@@ -210,7 +228,8 @@ def _arrived(lane: Lane, folder: LaneFolder, files: HeldFiles, names: list[str])
     rows = []
     for uid, date, name in given:
         mask = folder.bits.bits(lane.db, letters.flags(letters_of(name)))
-        rows.append(MessageRow(uid, mask, mask, max(date, 0), name))
+        more = folder.bits.bits(lane.db, keywords.get(base_of(name), ()))
+        rows.append(MessageRow(uid, mask | more, mask, max(date, 0), name))
     modseq = lane.modseq(folder)
     messages.insert(lane.db, row.id, rows, modseq, int(time.time()))
     flags = [folder.bits.flags(one.flags) for one in rows]
@@ -219,25 +238,27 @@ def _arrived(lane: Lane, folder: LaneFolder, files: HeldFiles, names: list[str])
     lane.news(lane.listener.found, row.id, came)
 
 
-def renumber(lane: Lane, folder: LaneFolder, theirs: UidList | None) -> None:
+def renumber(lane: Lane, folder: LaneFolder, theirs: UidList) -> None:
     """Begin anew: a UIDVALIDITY above all before, all messages as if never seen; sessions must leave.
+
+    The caller holds the lock of the UID list.
 
     Args:
         lane: the account.
         folder: the folder.
-        theirs: another server's list whose UIDVALIDITY and UIDs are to be taken over; None to give out our own.
+        theirs: another server's list; its UIDVALIDITY and UIDs are taken over if that raises UIDVALIDITY.
     """
     row = folder.row
     for table in ("messages", "files", "expunged"):
         lane.db.execute(f"DELETE FROM {table} WHERE folder=?", (row.id,))
-    if theirs is not None and theirs.uidvalidity > row.uidvalidity:
+    if theirs.uidvalidity > row.uidvalidity:
         row.uidvalidity = theirs.uidvalidity
         row.reserved = 0
         row.listed = theirs.uidnext - 1
     else:
         row.uidvalidity = new_uidvalidity(lane.db, int(time.time()), row.uidvalidity + 1)
-        row.reserved = row.listed = 0
-        folder.uidlist = None
+        folder.uidlist = write_uidlist(lane.own_files(folder).directory, UidList(row.uidvalidity, 1, theirs.guid))
+        row.reserved, row.listed = 1, 0
     row.uidnext, row.first_recent, row.cur_mtime = 1, 1, 0
     lane.watched.discard(row.id)
     lane.save(folder)

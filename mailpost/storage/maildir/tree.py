@@ -11,6 +11,11 @@ from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.foldertree import INBOX, above, canonical_name, known_name
 from mailpost.storage.index import changes, messages
 from mailpost.storage.index import folders as rows
+from mailpost.storage.index.messages import MOST_KEYWORDS
+from mailpost.storage.maildir import courier
+from mailpost.storage.maildir.delivery import clean_tmp
+from mailpost.storage.maildir.files import file_stamp, mail_errors
+from mailpost.storage.maildir.keywords import KEYWORDS_FILE
 from mailpost.storage.maildir.lane import Lane
 from mailpost.storage.maildir.layout import (
     FolderDirectory,
@@ -21,8 +26,14 @@ from mailpost.storage.maildir.layout import (
     remove_folder,
     rename_folders,
 )
-from mailpost.storage.maildir.subscriptions import change_subscriptions, read_subscriptions
-from mailpost.storage.maildir.uidlist import read_uidlist
+from mailpost.storage.maildir.scan import scan
+from mailpost.storage.maildir.subscriptions import (
+    SUBSCRIPTIONS_FILE,
+    Subscriptions,
+    change_subscriptions,
+    read_subscriptions,
+)
+from mailpost.storage.maildir.uidlist import UidList, read_uidlist
 from mailpost.storage.maildir.writing import APPENDING, COPYING, undo
 from mailpost.storage.records import SpecialUse
 
@@ -40,6 +51,11 @@ _USUAL_NAMES = {
 
 def sync_tree(lane: Lane) -> None:
     """Bring the state in line with the directories there are, and tell the listener."""
+    for intent in changes.intents(lane.db):
+        if intent.operation == RENAMING:  # whoever began it has died, or finds it done
+            with suppress(MailError):  # another program has taken one of the names meanwhile
+                finish_rename(lane, intent.id, [(old, new) for old, new in intent.detail])
+            changes.end_intent(lane.db, intent.id)
     on_disk = {found.directory: found.name for found in list_folders(lane.root_fd, lane.layout)}
     known = {row.directory: row for row in rows.all_folders(lane.db)}
     for directory, row in known.items():
@@ -56,20 +72,44 @@ def sync_tree(lane: Lane) -> None:
 
 
 def _register(lane: Lane, directory: str, special_use: str | None) -> rows.FolderRow:
-    """A row for a folder that is on the disk, with the UIDVALIDITY that another server gave it, if any."""
+    """A row for a folder that is on the disk, with the UIDVALIDITY that another server gave it, if any.
+
+    What Courier knows of a folder is read only here, so its messages get their rows at once.
+    """
     now = time.time()
     row = rows.add_folder(
         lane.db, directory, uidvalidity=0, modseq=changes.next_modseq(0, now), special_use=special_use
     )
+    known = couriers = None
     try:
-        known = read_uidlist(lane.files(row.id, directory).directory)
-    except MailError:
-        known = None  # it cannot be opened: whoever does so is told
-    row.uidvalidity = known.uidvalidity if known is not None else rows.new_uidvalidity(lane.db, int(now))
+        fd = lane.files(row.id, directory).directory
+        known, couriers = read_uidlist(fd), courier.read_uids(fd)
+    except (MailError, OSError):
+        pass  # it cannot be opened: whoever does so is told
+    first = known or couriers
+    row.uidvalidity = first.uidvalidity if first is not None else rows.new_uidvalidity(lane.db, int(now))
     row.listed = known.uidnext - 1 if known is not None else 0
     rows.note_uidvalidity(lane.db, row.uidvalidity)
     rows.save_folder(lane.db, row)
+    if couriers is not None and couriers.uidvalidity == row.uidvalidity:
+        _take_over(lane, row.id, couriers if known is None else known)
+    lane.news(lane.listener.begun, row.id)
     return row
+
+
+def _take_over(lane: Lane, number: int, uids: UidList) -> None:
+    """Give the messages of a folder that Courier served their UIDs and keywords.
+
+    Dovecot's table of keywords, where there is one, says that this was done before, by whomever.
+    """
+    folder = lane.folder(number)
+    fd = lane.own_files(folder).directory
+    with mail_errors():
+        if file_stamp(KEYWORDS_FILE, fd) is not None:
+            return
+        keywords = courier.read_keywords(fd, MOST_KEYWORDS)
+    folder.uidlist = uids
+    scan(lane, folder, keywords)
 
 
 def _forget(lane: Lane, number: int) -> None:
@@ -187,11 +227,24 @@ def subscribe(lane: Lane, name: str, subscribed: bool) -> None:
     lane.news(lane.listener.subscribed, frozenset(after.names))
 
 
+def _subscriptions(lane: Lane) -> Subscriptions:
+    """The list of subscriptions; Courier's where there is none."""
+    existing = _existing(lane)
+    if file_stamp(SUBSCRIPTIONS_FILE, lane.root_fd) is None:
+        directories = {found.directory: found.name for found in existing.values()}
+        couriers = courier.read_subscriptions(lane.root_fd, lane.layout, directories)
+        if couriers:
+            return change_subscriptions(lane.root_fd, lane.layout, added=couriers, existing=existing.keys())
+    return read_subscriptions(lane.root_fd, lane.layout, existing.keys())
+
+
 def nothing(lane: Lane) -> None:
     """A job that waits for those before it."""
 
 
-def open_account(lane: Lane, defaults: Mapping[str, SpecialUse | None] | None, continues: bool) -> list[int]:
+def open_account(
+    lane: Lane, defaults: Mapping[str, SpecialUse | None] | None, continues: bool, is_clean: bool
+) -> list[int]:
     """The first job: finish or undo what was interrupted, find the folders; make those that a new account gets.
 
     Args:
@@ -199,6 +252,8 @@ def open_account(lane: Lane, defaults: Mapping[str, SpecialUse | None] | None, c
         defaults: what a new account gets; None for one that is not new.
         continues: whether the state is known to be the last one. One that may be an older copy gives out no UID of the
             blocks that it thinks it has.
+        is_clean: whether it was closed well the last time. After a crash all is listed again, since two changes may
+            have left a directory with one mtime, and files that nobody finishes are removed.
 
     Returns:
         Numbers of folders in which something was left to be written behind.
@@ -206,18 +261,25 @@ def open_account(lane: Lane, defaults: Mapping[str, SpecialUse | None] | None, c
     if not continues:
         rows.give_up_reserved(lane.db)
     for intent in changes.intents(lane.db):
-        if intent.operation == RENAMING:
-            with suppress(MailError):  # another program has taken one of the names meanwhile
-                finish_rename(lane, intent.id, [(old, new) for old, new in intent.detail])
-        elif intent.operation in {APPENDING, COPYING}:
+        if intent.operation in {APPENDING, COPYING}:
             undo(lane, intent.detail["folder"], intent.detail["bases"])
-        changes.end_intent(lane.db, intent.id)
+            changes.end_intent(lane.db, intent.id)
     sync_tree(lane)
+    if not is_clean:
+        rows.list_again(lane.db)
+        _clean(lane)
     if defaults is not None:
         for name, use in defaults.items():
             create(lane, name, use)
         change_subscriptions(lane.root_fd, lane.layout, added=[INBOX, *defaults], existing=list(defaults))
-    names = read_subscriptions(lane.root_fd, lane.layout, _existing(lane).keys()).names
+    names = _subscriptions(lane).names
     lane.news(lane.listener.subscribed, frozenset(names))
     left = {folder for (folder,) in lane.db.execute("SELECT DISTINCT folder FROM dead")}
-    return sorted(left.union(messages.folders_unwritten(lane.db)))
+    return sorted(left.union(messages.folders_unwritten(lane.db), rows.unlisted(lane.db)))
+
+
+def _clean(lane: Lane) -> None:
+    """Remove what was being written when a process died."""
+    for row in rows.all_folders(lane.db):
+        with suppress(MailError):  # a folder that cannot be opened keeps what it has
+            clean_tmp(lane.files(row.id, row.directory).tmp)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Generator, Sequence
+from collections.abc import Coroutine, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -29,6 +30,16 @@ _MOST_PAUSES = 50
 _MOST_HELD = 100
 """Messages whose octets are kept at hand until then; others are read again."""
 _GROUP = 50
+
+
+@contextmanager
+def _folder_may_go() -> Iterator[None]:
+    """The block works on a folder that may be deleted meanwhile: then there is nothing to be done."""
+    try:
+        yield
+    except MailError as error:
+        if error.kind is not ErrorKind.NO_SUCH_FOLDER:
+            raise
 
 
 class Upkeep:
@@ -157,8 +168,9 @@ class Upkeep:
         for folder in folders:
             if folder in self._changed:
                 self._verify[folder] = None
-            elif self._registry.of(folder) is not None:
-                await self._workers.write(scan.verify, folder)
+            else:
+                with _folder_may_go():
+                    await self._workers.write(scan.verify, folder)
 
     # -- summaries
 
@@ -170,7 +182,8 @@ class Upkeep:
                 number, messages = self._fresh.popitem()
                 info = self._registry.of(number)
                 if info is not None:
-                    await self._summarise_folder(info, messages)
+                    with _folder_may_go():
+                        await self._summarise_folder(info, messages)
         finally:
             self._summarising = False
 

@@ -227,4 +227,5 @@ def undo(lane: Lane, number: int, bases: Sequence[str]) -> None:
         return  # the folder went with the files
     wanted = set(bases)
     _unlink(files, [name for name in os.listdir(files.cur) if base_of(name) in wanted])
+    passed("intent.undone")
     lane.batches.durable(files.cur, files)
