@@ -89,3 +89,15 @@ def intents(db: sqlite3.Connection) -> list[Intent]:
     """Operations that were begun and not finished, oldest first."""
     rows = db.execute("SELECT id, operation, detail FROM intents ORDER BY id")
     return [Intent(number, operation, json.loads(detail)) for number, operation, detail in rows]
+
+
+def unfinished(db: sqlite3.Connection, folder: int) -> set[str]:
+    """Base names of files in this folder that are not to be taken for messages: another process died making them.
+
+    (One that lives holds the transaction while such files are there and have no rows.)
+    """
+    found: set[str] = set()
+    for intent in intents(db):
+        if isinstance(intent.detail, dict) and intent.detail["folder"] == folder:
+            found.update(intent.detail["bases"])
+    return found

@@ -103,6 +103,17 @@ def give_up_reserved(db: sqlite3.Connection) -> None:
     db.execute("UPDATE folders SET reserved=0")
 
 
+def list_again(db: sqlite3.Connection) -> None:
+    """What the directories showed last is not to be relied on."""
+    db.execute("UPDATE folders SET cur_mtime=0, new_mtime=0")
+
+
+def unlisted(db: sqlite3.Connection) -> list[int]:
+    """Folders in which `dovecot-uidlist` lacks the last lines."""
+    rows = db.execute("SELECT id FROM folders WHERE listed < (SELECT max(uid) FROM messages WHERE folder=folders.id)")
+    return [folder for (folder,) in rows]
+
+
 def remove_folder(db: sqlite3.Connection, folder: int) -> None:
     """Forget a folder and all that hangs on it."""
     for table in ("messages", "files", "keywords", "expunged", "dead"):

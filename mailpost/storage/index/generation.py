@@ -26,14 +26,14 @@ class Generation:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         if os.fstat(self._fd).st_size < _LENGTH:
             os.pwrite(self._fd, os.urandom(_LENGTH), 0)
-        self.alone = self._locked()
+        self.alone = self.is_last()
         """Whether nobody had it open when it was opened."""
         self._memory = mmap.mmap(self._fd, _LENGTH, prot=mmap.PROT_READ)
         self.seen = self._memory[:]
         """The value up to which everything has been taken note of."""
 
-    def _locked(self) -> bool:
-        """Hold a shared lock from now on: whether an exclusive one could be had before."""
+    def is_last(self) -> bool:
+        """Whether nobody else has it open. A shared lock says so to others; it is held from now on."""
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -302,16 +302,19 @@ def _copy_octets(source: int, tmp_fd: int, target_fd: int, wanted: str) -> None:
 
 
 def clean_tmp(tmp_fd: int, stale_seconds: float = STALE_TMP_SECONDS) -> int:
-    """Remove files that nobody is writing any more: how many. Their age is that of the last change of any kind.
+    """Remove files that nobody is writing any more: how many.
 
-    (Not the mtime: that is the INTERNALDATE, which may be years ago in a file that is being written.)
+    Those are what a process of ours left that no longer runs, and what has not changed in any way for very long. (The
+    mtime does not tell: that is the INTERNALDATE, which may be years ago in a file that is being written.)
     """
     removed = 0
     oldest = time.time() - stale_seconds
     with os.scandir(tmp_fd) as entries:
         for entry in entries:
             with suppress(FileNotFoundError):
-                if entry.is_file(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_ctime < oldest:
+                if entry.is_file(follow_symlinks=False) and (
+                    unique_names.is_orphan(entry.name) or entry.stat(follow_symlinks=False).st_ctime < oldest
+                ):
                     os.unlink(entry.name, dir_fd=tmp_fd)
                     removed += 1
     return removed

@@ -26,6 +26,7 @@ MOST_KEYWORDS = 26
 SYSTEM_LETTERS = {"D": DRAFT, "F": FLAGGED, "P": FORWARDED, "R": ANSWERED, "S": SEEN, "T": DELETED}
 _MOST_CACHED = 4096
 _SIZE = re.compile(r",([SW])=([0-9]{1,18})(?=,|$)")
+_MAKER = re.compile(r"[0-9]+\.M[0-9]{6}P([0-9]+)Q[0-9]+(R[0-9a-f]{8}\.[^,:]+)")
 
 
 def base_of(name: str) -> str:
@@ -56,6 +57,17 @@ def sizes_of(base: str) -> tuple[int | None, int | None]:
     return (None if stored is None else int(stored), None if wire is None else int(wire))
 
 
+def is_running(pid: int) -> bool:
+    """Whether there is a process of this number on this host; of any user."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 class UniqueNames:
     """Maker of base names: unique over all processes and hosts that share the file system."""
 
@@ -70,11 +82,27 @@ class UniqueNames:
 
     def plain(self) -> str:
         """A unique name without sizes: for a file whose size is not known yet."""
+        self._know_process()
+        seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+        return f"{seconds}.M{nanoseconds // 1000:06d}P{self._pid}Q{next(self._count)}{self._middle}"
+
+    def _know_process(self) -> None:
         if self._pid != os.getpid():
             self._middle = f"R{secrets.token_hex(4)}.{self._host}"
             self._pid = os.getpid()
-        seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
-        return f"{seconds}.M{nanoseconds // 1000:06d}P{self._pid}Q{next(self._count)}{self._middle}"
+
+    def is_orphan(self, name: str) -> bool:
+        """Whether the name was made here on this host, by a process that no longer runs."""
+        maker = _MAKER.match(name)
+        if maker is None:
+            return False
+        self._know_process()
+        pid, middle = int(maker[1]), maker[2]
+        if middle.partition(".")[2] != self._host:
+            return False
+        if pid == self._pid:
+            return middle != self._middle
+        return not is_running(pid)
 
     def base(self, stored: int, wire: int) -> str:
         """A unique base that names the message's octets as stored and as sent with CRLF."""

@@ -119,7 +119,7 @@ def file_stamp(name: str, dir_fd: int) -> FileStamp | None:
 
 
 def replace_file(name: str, data: bytes, dir_fd: int, temporary: str | None = None) -> FileStamp:
-    """Replace a file by these octets: durable, and a reader sees the old whole or the new whole.
+    """Replace a file by these octets: durable, and a reader sees the old whole or the new whole. Under a lock.
 
     Args:
         name: the file.
@@ -130,7 +130,7 @@ def replace_file(name: str, data: bytes, dir_fd: int, temporary: str | None = No
     Returns:
         The stamp of the new file.
     """
-    temporary = temporary or f"{name}.mailpost-{os.getpid()}"
+    temporary = temporary or f"{name}.mailpost"
     with suppress(FileNotFoundError):
         os.unlink(temporary, dir_fd=dir_fd)
     fd = create_file(temporary, dir_fd)

@@ -227,7 +227,9 @@ def purge_trash(root_fd: int, most: int = 1000) -> bool:
 
 
 def _is_abandoned(root_fd: int, name: str) -> bool:
-    """Whether a folder in the making has been so for too long."""
+    """Whether a folder in the making has been so for too long, or its maker runs no longer."""
+    if unique_names.is_orphan(name.removeprefix(_MAKING)):
+        return True
     try:
         return os.stat(name, dir_fd=root_fd, follow_symlinks=False).st_ctime < time.time() - _MAKING_SECONDS
     except FileNotFoundError:
