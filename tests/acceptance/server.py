@@ -46,8 +46,10 @@ def mailpost(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[st
 class Twistd:
     """`twistd -n mailpost ...` until the end of the `with` block; its output goes to a file."""
 
-    def __init__(self, folder: Path, *arguments: str, port: int) -> None:
+    def __init__(self, folder: Path, *arguments: str, port: int, before: tuple[str, ...] = ()) -> None:
         self.folder = folder
+        self.before = before
+        """What stands before the command: `nice` and the like, ending in a program that runs the rest."""
         self.port = port
         self.arguments = arguments
         self.log = folder / "twistd.out"
@@ -65,7 +67,7 @@ class Twistd:
         begun = time.monotonic()
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
-                [SCRIPTS / "twistd", "-n", "--pidfile=", "mailpost", *self.arguments],
+                [*self.before, SCRIPTS / "twistd", "-n", "--pidfile=", "mailpost", *self.arguments],
                 cwd=self.folder,
                 stdout=out,
                 stderr=subprocess.STDOUT,
