@@ -55,7 +55,7 @@ class Bench:
         self.ears = Ears()
         self.batches = Batches(self.opened.state, self.opened.generation)
         self.lane = Lane(self.opened.root_fd, Layout(), self.batches, self.ears)
-        self.left = self.do(tree.open_account, defaults, self.opened.continues)
+        self.left = self.do(tree.open_account, defaults, self.opened.continues, self.opened.is_clean)
 
     def do(self, job: Callable[..., T], *args: Any, **named: Any) -> T:
         """One job, a batch of its own."""
