@@ -227,7 +227,7 @@ class MaildirAccount:
         mailbox.dirty = False
         mailbox.looking = []
         try:
-            await self.workers.write(scan.look, mailbox.folder.number)
+            await self.workers.chore(scan.look, mailbox.folder.number)
         except MailError as error:
             mailbox.dirty = True
             if error.kind is not ErrorKind.NO_SUCH_FOLDER:

@@ -80,6 +80,9 @@ class Listener(Protocol):
     def resynced(self, folder: int, uids: list[int], flags: list[Flags], modseqs: list[int], highest: int) -> None:
         """Another process changed the folder: these are its columns now."""
 
+    def behind(self, folder: int) -> None:
+        """Something in the tree is not as it should be, and is to be written."""
+
     def vanished(self, folder: int) -> None:
         """The folder is gone, or is another one now."""
 
@@ -201,7 +204,9 @@ class Lane:
         rows = {row.id: row for row in all_folders(self.db)}
         for number in list(self.watched):
             row = rows.get(number)
-            if row is None:
+            before = self._folders.get(number)
+            if row is None or (before is not None and before.row.uidvalidity != row.uidvalidity):
+                self.watched.discard(number)
                 self.news(self.listener.vanished, number)
                 continue
             folder = self.folder(number)
@@ -278,7 +283,9 @@ class Lane:
     def _reserve(self, folder: LaneFolder, count: int) -> None:
         row, fd = folder.row, self.own_files(folder).directory
         with mail_errors(), locked(UIDLIST_FILE, fd):
-            known = self.current_uidlist(folder, fd) or UidList(row.uidvalidity, row.uidnext, new_guid())
+            known = self.current_uidlist(folder, fd)
+            if known is None:
+                known, row.listed = UidList(row.uidvalidity, row.uidnext, new_guid()), 0
             if known.uidvalidity == row.uidvalidity and known.uidnext != row.reserved:
                 row.uidnext = max(row.uidnext, known.uidnext)  # another server gave out what lies below
             known = reserve_uids(fd, known, row.uidnext + count)

@@ -171,6 +171,10 @@ class Registry:
         came = [uid for uid in uids if uid > last]
         live.arrived(came, [now[uid][0] for uid in came], highest)
 
+    def behind(self, folder: int) -> None:
+        """Something in the tree is not as it should be."""
+        self._changed(folder)
+
     def vanished(self, folder: int) -> None:
         """The folder is gone, or is another one now."""
         self.statuses.pop(folder, None)

@@ -45,6 +45,8 @@ def load(lane: Lane, number: int) -> None:
     """Bring the folder up to date and tell the listener its columns; from now on it is told all changes."""
     look(lane, number)
     folder = lane.folder(number)
+    if uidlist_stamp(lane.own_files(folder).directory) is None:
+        lane.news(lane.listener.behind, number)  # it is written again
     uids, masks, modseqs = messages.columns(lane.db, number)
     known = {mask: folder.bits.flags(mask) for mask in set(masks)}
     lane.watched.add(number)

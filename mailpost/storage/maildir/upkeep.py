@@ -129,7 +129,7 @@ class Upkeep:
                 for folder in folders:
                     await self._write_folder(folder)
                 if self._removed:
-                    self._removed = await self._workers.write(tree.purge)
+                    self._removed = await self._workers.chore(tree.purge)
         finally:
             self._writing = False
             if self._changed:
@@ -143,11 +143,11 @@ class Upkeep:
         recent = mailbox.live.first_recent if mailbox is not None else 0
         try:
             jobs = workers.jobs
-            while await workers.write(behind.write_flags, folder):
-                if workers.jobs > jobs + 1 and not self._closed:
+            while await workers.chore(behind.write_flags, folder):
+                if workers.jobs != jobs and not self._closed:
                     await self._pause(PAUSE_SECONDS)  # somebody else is at work
                 jobs = workers.jobs
-            await workers.write(behind.finish, folder, recent)
+            await workers.chore(behind.finish, folder, recent)
         except MailError as error:
             if error.kind not in {ErrorKind.NO_SUCH_FOLDER, ErrorKind.UNAVAILABLE}:
                 self._log.warn("{user}: the tree could not be written: {text}", user=workers.user, text=error.text)
@@ -170,7 +170,7 @@ class Upkeep:
                 self._verify[folder] = None
             else:
                 with _folder_may_go():
-                    await self._workers.write(scan.verify, folder)
+                    await self._workers.chore(scan.verify, folder)
 
     # -- summaries
 

@@ -35,7 +35,7 @@ class Workers:
         self.user = user
         self.reading = reading
         self.jobs = 0
-        """How many jobs the writer lane was ever given."""
+        """How many jobs the writer lane was ever given that somebody waits for."""
         self._offload = offload
         self._lane = lane
         self._told: deque[News] = lane.batches.told
@@ -46,6 +46,10 @@ class Workers:
     def write(self, job: Callable[Concatenate[Lane, P], T], *args: P.args, **named: P.kwargs) -> Deferred[T]:
         """Do a job of the writer lane; its news are applied when this answers. Cancelling only stops the waiting."""
         self.jobs += 1
+        return self.chore(job, *args, **named)
+
+    def chore(self, job: Callable[Concatenate[Lane, P], T], *args: P.args, **named: P.kwargs) -> Deferred[T]:
+        """Do a job of the writer lane like `write`, which nobody waits for."""
         answer: Deferred[T] = Deferred()
         work = self._writer.run(partial(job, self._lane, *args, **named))
 
