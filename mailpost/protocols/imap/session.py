@@ -25,7 +25,8 @@ from twisted.python.failure import Failure
 from mailpost.mail.errors import MailError
 from mailpost.protocols.connection import Outflow
 from mailpost.protocols.imap import compat
-from mailpost.protocols.imap.commands.context import Authentication, LiteralSink, State
+from mailpost.protocols.imap.commands.context import Authentication, Completed, LiteralSink, State
+from mailpost.protocols.imap.commands.select import leave
 from mailpost.protocols.imap.commands.table import CommandSpec, Reports
 from mailpost.protocols.imap.incoming import Incoming
 from mailpost.protocols.imap.lines import Lines
@@ -35,7 +36,7 @@ from mailpost.protocols.imap.selected import SelectedMailbox
 from mailpost.protocols.imap.settings import ImapSettings
 from mailpost.storage.interfaces import IMailAccount
 from mailpost.wire.imap.codes import code_of
-from mailpost.wire.imap.commands import ParseError, Request, parse
+from mailpost.wire.imap.commands import ParseError, Request, head, parse
 from mailpost.wire.imap.decoder import (
     CommandLine,
     ContinuationDue,
@@ -343,18 +344,20 @@ class Session:
         if self.selected is not None and spec.reports is not Reports.NOTHING:
             await self.report_changes(spec.reports is Reports.ALL or words[1].upper() == b"UID")
         self._bad_commands = 0
-        name = request.name.encode()
-        if completed is None:
-            self._outgoing.tagged(self.tag, b"OK", name + b" completed")
-        else:
-            status = b"OK" if completed.ok else b"NO"
-            self._outgoing.tagged(self.tag, status, completed.text or name + b" completed", completed.code)
+        completed = completed or Completed()
+        status = b"OK" if completed.ok else b"NO"
+        text = completed.text or request.name.encode() + b" completed"
+        self._outgoing.tagged(self.tag, status, text, completed.code)
 
     def _parsed(self, line: CommandLine, found: object | None) -> Request:
         try:
             request = parse(line)
         except ParseError as error:
             self.tag = error.tag or b"*"
+            raise
+        except MailError:
+            if head(line)[1] in ("SELECT", "EXAMINE"):
+                leave(self)
             raise
         if found is None:
             raise ParseError(f"{request.name} is not possible now")

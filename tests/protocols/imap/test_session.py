@@ -329,6 +329,18 @@ def test_the_selected_mailbox_is_deleted_by_another(server: Server) -> None:
     assert client.transport.lost
 
 
+def test_a_select_that_fails_leaves_nothing_selected_whatever_the_name(server: Server) -> None:
+    client = server.logged_in()
+    client.says(b"a SELECT INBOX")
+    answer = client.says(b"b SELECT &bad")
+    assert b"* OK [CLOSED] " in answer
+    assert b"b NO [CANNOT] " in answer
+    assert client.says(b"c FETCH 1 FLAGS").startswith(b"c BAD ")
+    client.says(b"d SELECT INBOX")
+    client.says(b"e STATUS &bad (MESSAGES)")
+    assert client.says(b"f CHECK").startswith(b"f OK ")
+
+
 class WithTuples(MailpostIMAP4Server):
     """A subclass as one is written for Twisted's server."""
 

@@ -15,9 +15,7 @@ async def select(context: Context, command: Select) -> Completed:
     """SELECT and EXAMINE. Whatever was selected is left first, so a failure leaves nothing selected."""
     if command.qresync is not None:
         raise ParseError("QRESYNC has not been enabled")
-    if context.selected is not None:
-        context.deselect()
-        context.write(b"* OK [CLOSED] The previous mailbox is closed\r\n")
+    leave(context)
     if command.condstore:
         context.enabled.add("CONDSTORE")
     mailbox = await settled(context.account.open(command.mailbox))
@@ -31,6 +29,13 @@ async def select(context: Context, command: Select) -> Completed:
     context.select(selected)
     context.write(_greeting(selected))
     return Completed(code=b"READ-ONLY" if read_only else b"READ-WRITE")
+
+
+def leave(context: Context) -> None:
+    """Leave the selected mailbox, if there is one, for another: a SELECT that fails leaves nothing selected."""
+    if context.selected is not None:
+        context.deselect()
+        context.write(b"* OK [CLOSED] The previous mailbox is closed\r\n")
 
 
 def _greeting(selected: SelectedMailbox) -> bytes:
