@@ -36,6 +36,8 @@ class Event:
     """A file of this name has gone."""
     gone: bool
     """The directory itself has been moved or deleted."""
+    written: bool
+    """The watched file was written to."""
     overflow: bool
     """Events were lost."""
     name: bytes
@@ -56,9 +58,16 @@ class KernelWatch(inotify.INotify):
 
     def add(self, directory: str) -> int | None:
         """Watch a directory: its number, the same for the same directory. None when no watch is left, or it is gone."""
+        return self._add(directory, _CAME | _WENT | _SELF | inotify.IN_ONLYDIR)
+
+    def add_file(self, path: str) -> int | None:
+        """Watch a file for being written to, as `add` does it for a directory."""
+        return self._add(path, inotify.IN_MODIFY | _SELF)
+
+    def _add(self, path: str, mask: int) -> int | None:
         # Twisted's `watch` goes by the path; a directory may be renamed and another take its place.
         try:
-            return int(self._inotify.add(self._fd, FilePath(directory), _CAME | _WENT | _SELF | inotify.IN_ONLYDIR))
+            return int(self._inotify.add(self._fd, FilePath(path), mask))
         except inotify.INotifyError:
             return None
 
@@ -87,6 +96,7 @@ class KernelWatch(inotify.INotify):
                     came=bool(mask & _CAME),
                     went=bool(mask & _WENT),
                     gone=bool(mask & _SELF),
+                    written=bool(mask & inotify.IN_MODIFY),
                     overflow=bool(mask & inotify.IN_Q_OVERFLOW),
                     name=data[at : at + size].rstrip(b"\0"),
                 )

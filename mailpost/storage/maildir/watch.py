@@ -63,7 +63,7 @@ class FolderWatch:
     def is_news(self, event: Event) -> bool:
         """Whether this event tells of something that was not announced."""
         if not (event.came or event.went):
-            return event.gone
+            return event.gone or event.written
         with self._lock:
             key = event.came, event.name
             count, until = self._expected.pop(key, (0, 0.0))
@@ -116,10 +116,19 @@ class Watcher:
             dirty: called in the reactor when somebody else may have changed something there, at most once for all
                 that is heard at a time. It only takes note or starts something.
         """
-        watch = FolderWatch(self, directories, dirty)
+        return self._watch(directories, dirty, _directory)
+
+    def watch_file(self, path: str, dirty: Callable[[], None]) -> FolderWatch:
+        """Watch a file that others write into in place."""
+        return self._watch([path], dirty, _file)
+
+    def _watch(
+        self, places: Sequence[str], dirty: Callable[[], None], add: Callable[[KernelWatch, str], int | None]
+    ) -> FolderWatch:
+        watch = FolderWatch(self, places, dirty)
         self._watches[watch] = None
-        for directory in directories:
-            number = None if self._kernel is None else self._kernel.add(directory)
+        for place in places:
+            number = None if self._kernel is None else add(self._kernel, place)
             if number is None:
                 self._poll_instead(watch)
                 break
@@ -196,6 +205,14 @@ class Watcher:
         self._tell(dirty)
         if self._polled and self._timer is None:
             self._timer = self._clock.callLater(POLL_SECONDS, self._poll)
+
+
+def _directory(kernel: KernelWatch, path: str) -> int | None:
+    return kernel.add(path)
+
+
+def _file(kernel: KernelWatch, path: str) -> int | None:
+    return kernel.add_file(path)
 
 
 def _stamps(folders: list[Sequence[str]]) -> list[Stamps]:
