@@ -37,7 +37,7 @@ class StockFactory(ServerFactory):
 
 async def main(reactor, maildir, port=1144):
     """Serve until the program ends."""
-    store = MaildirStore(reactor, root=lambda user: Path(maildir), summarise=summarise)
+    store = MaildirStore(reactor, root=lambda user: Path(maildir), summariser=summarise)
     reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromCoroutine(store.close()))
     realm = MailRealm(store, lambda account: StockAccount(account, reactor))
     portal = Portal(realm, [InMemoryUsernamePasswordDatabaseDontUse(me=b"secret")])
@@ -48,4 +48,6 @@ async def main(reactor, maildir, port=1144):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(f"usage: {sys.argv[0]} MAILDIR")
     task.react(lambda reactor: Deferred.fromCoroutine(main(reactor, sys.argv[1])))
