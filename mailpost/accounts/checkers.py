@@ -19,7 +19,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from mailpost.accounts.account import UserNameError, checked_user
-from mailpost.accounts.interfaces import ILoginMechanisms, IUserDirectory
+from mailpost.accounts.interfaces import ILoginMechanisms, IUserDirectory, Refused
 from mailpost.accounts.passwords import HashError, verify
 from mailpost.storage.offload import settled
 
@@ -88,7 +88,7 @@ class DirectoryChecker:
         return self._directory.mechanisms()
 
     def requestAvatarId(self, credentials: IUsernamePassword) -> Deferred[bytes | tuple[()]]:
-        """The name of the user who has this password; fails with UnauthorizedLogin."""
+        """The name of the user who has this password; fails with Refused."""
         return Deferred.fromCoroutine(self._check(credentials.username, credentials.password))
 
     async def _check(self, username: bytes | str, secret: bytes | str) -> bytes:
@@ -102,8 +102,12 @@ class DirectoryChecker:
         if user is not None and stored and self._remembered.has(stored, user.name, password):
             return user.name.encode()
         right = await self._run(lambda: self._test(stored or self._directory.decoy(name).password, password))
-        if user is None or not stored or not right:
-            raise UnauthorizedLogin
+        if user is None:
+            raise Refused("no such user")
+        if not stored:
+            raise Refused("this user may not log in")
+        if not right:
+            raise Refused("wrong password")
         self._remembered.add(stored, user.name, password)
         return user.name.encode()
 
@@ -137,9 +141,12 @@ class AnyChecker:
         return Deferred.fromCoroutine(self._check(credentials))
 
     async def _check(self, credentials: IUsernamePassword) -> bytes | tuple[()]:
+        first: Refused | None = None
         for checker in self._checkers:
             try:
                 return await settled(checker.requestAvatarId(credentials))
+            except Refused as refusal:
+                first = first or refusal
             except UnauthorizedLogin:
                 continue
-        raise UnauthorizedLogin
+        raise first or UnauthorizedLogin()

@@ -7,10 +7,15 @@ a method says that it answers at once, it may return its value, a Deferred or a 
 
 from __future__ import annotations
 
+from twisted.cred.error import UnauthorizedLogin
 from zope.interface import Interface
 
 from mailpost.accounts.account import User
 from mailpost.storage.interfaces import Answer
+
+
+class Refused(UnauthorizedLogin):
+    """A login that is refused; the text says why, to the log and never to the client, without a password in it."""
 
 
 class ILoginMechanisms(Interface):

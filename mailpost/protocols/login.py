@@ -23,7 +23,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import Interface
 
-from mailpost.accounts.interfaces import ILoginMechanisms
+from mailpost.accounts.interfaces import ILoginMechanisms, Refused
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.protocols.connection import Connections, is_local, network_of
 
@@ -158,8 +158,7 @@ class Login:
         try:
             interface, avatar, leave = await _held(maybeDeferred(attempt))
         except (LoginFailed, UnhandledCredentials) as error:
-            reason = "this way of logging in is not possible" if isinstance(error, UnhandledCredentials) else "refused"
-            self._note(protocol, name, address, reason)
+            self._note(protocol, name, address, _why(error))
             await deferLater(self._clock, max(self._penalties.failed(place), self._penalties.failed(whose)))
             raise MailError(ErrorKind.AUTHENTICATION_FAILED, "Authentication failed") from None
         except MailError as error:
@@ -182,6 +181,13 @@ class Login:
             address=address or "this process",
             reason=reason,
         )
+
+
+def _why(problem: Exception) -> str:
+    """The reason for the log. Other checkers than ours may say anything, even a password."""
+    if isinstance(problem, UnhandledCredentials):
+        return "this way of logging in is not possible"
+    return str(problem) if isinstance(problem, Refused) else "refused"
 
 
 def _once(*calls: Callable[[], None]) -> Callable[[], None]:

@@ -16,7 +16,7 @@ from zope.interface.verify import verifyObject
 
 from mailpost.accounts.checkers import MOST_REMEMBERED, AnyChecker, DirectoryChecker, Remembered
 from mailpost.accounts.directory import PasswordFile
-from mailpost.accounts.interfaces import ILoginMechanisms
+from mailpost.accounts.interfaces import ILoginMechanisms, Refused
 from mailpost.accounts.passwords import hashed
 from mailpost.accounts.realm import MailRealm
 
@@ -71,6 +71,22 @@ def test_right_and_wrong(site: Site) -> None:
     ]:  # fmt: skip
         with pytest.raises(UnauthorizedLogin):
             site.login(name, password)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        (b"joe", "wrong password"),
+        (b"nobody", "no such user"),
+        (b"../joe", "no such user"),
+        (b"locked", "this user may not log in"),
+    ],
+)
+def test_a_refusal_has_a_reason_for_the_log(site: Site, name: bytes, reason: str) -> None:
+    both = AnyChecker([InMemoryUsernamePasswordDatabaseDontUse(), site.checker])
+    for checker in (site.checker, both):
+        with pytest.raises(Refused, match=f"^{reason}$"):
+            result(checker.requestAvatarId(UsernamePassword(name, b"wrong")))
 
 
 def test_every_failure_tests_one_password(site: Site) -> None:

@@ -14,6 +14,7 @@ from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 from zope.interface import Interface
 
+from mailpost.accounts.interfaces import Refused
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.protocols.connection import Connections
 from mailpost.protocols.login import FIRST_DELAY, LONGEST_DELAY, MOST_REMEMBERED, REMEMBERED, LoggedIn, Login, Penalties
@@ -168,16 +169,8 @@ def failing(error: Exception) -> Callable[[], Any]:
     return attempt
 
 
-@pytest.mark.parametrize(
-    ("error", "kind"),
-    [
-        (UnauthorizedLogin("secret"), ErrorKind.AUTHENTICATION_FAILED),
-        (UnhandledCredentials("secret"), ErrorKind.AUTHENTICATION_FAILED),
-        (LoginFailed("secret"), ErrorKind.AUTHENTICATION_FAILED),
-        (MailError(ErrorKind.UNAVAILABLE, "The mail is not there"), ErrorKind.UNAVAILABLE),
-    ],
-)
-def test_failures_are_logged_without_secrets(fixture: Fixture, error: Exception, kind: ErrorKind) -> None:
+def logged(fixture: Fixture, error: Exception, kind: ErrorKind) -> dict[str, Any]:
+    """The one line in the log about a login that fails so."""
     events: list[dict[str, Any]] = []
     globalLogPublisher.addObserver(events.append)
     try:
@@ -189,6 +182,25 @@ def test_failures_are_logged_without_secrets(fixture: Fixture, error: Exception,
     assert isinstance(failure.value, MailError)
     assert failure.value.kind is kind
     (event,) = events
+    return event
+
+
+def test_our_own_checker_tells_the_log_why(fixture: Fixture) -> None:
+    event = logged(fixture, Refused("no such user"), ErrorKind.AUTHENTICATION_FAILED)
+    assert event["reason"] == "no such user"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (UnauthorizedLogin("secret"), ErrorKind.AUTHENTICATION_FAILED),
+        (UnhandledCredentials("secret"), ErrorKind.AUTHENTICATION_FAILED),
+        (LoginFailed("secret"), ErrorKind.AUTHENTICATION_FAILED),
+        (MailError(ErrorKind.UNAVAILABLE, "The mail is not there"), ErrorKind.UNAVAILABLE),
+    ],
+)
+def test_failures_are_logged_without_secrets(fixture: Fixture, error: Exception, kind: ErrorKind) -> None:
+    event = logged(fixture, error, kind)
     assert (event["user"], event["address"], event["protocol"]) == ("jo\u00e9\n", "192.0.2.1", "TEST")
     assert event["reason"]
     assert "secret" not in str(event)
