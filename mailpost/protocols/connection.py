@@ -24,6 +24,7 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.tcp import Connection
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 log = Logger()
@@ -242,6 +243,14 @@ class Outflow:
                 self._give_up()
             else:
                 self._check = self._clock.callLater(left, self._check_progress)
+
+
+def why_lost(reason: Failure) -> str:
+    """Why a connection was lost, for the log; TLS gives a list of (library, function, reason)."""
+    about = next(iter(getattr(reason.value, "args", ())), None)
+    if isinstance(about, list):
+        return f"TLS: {', '.join(str(each[-1]) for each in about) or 'failed'}"
+    return reason.getErrorMessage()
 
 
 class ConnectionRecord:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from OpenSSL import SSL
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionLost
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
 
 from mailpost.protocols.connection import (
     Connections,
@@ -17,6 +20,7 @@ from mailpost.protocols.connection import (
     is_local,
     keep_alive,
     network_of,
+    why_lost,
 )
 
 
@@ -42,6 +46,18 @@ def test_what_counts_as_one_client() -> None:
     assert network_of("192.0.2.1") == "192.0.2.1"
     assert network_of("2001:db8:1:2:3::4") == network_of("2001:db8:1:2::") == "2001:db8:1:2::/64"
     assert network_of("2001:db8:1:3::") != network_of("2001:db8:1:2::")
+
+
+@pytest.mark.parametrize(
+    ("problem", "text"),
+    [
+        (SSL.Error([("SSL routines", "", "tlsv1 alert unknown ca")]), "TLS: tlsv1 alert unknown ca"),
+        (SSL.Error([]), "TLS: failed"),
+        (ConnectionLost("reset"), "Connection to the other side was lost in a non-clean fashion: reset."),
+    ],
+)
+def test_why_a_connection_was_lost(problem: Exception, text: str) -> None:
+    assert why_lost(Failure(problem)) == text
 
 
 class Connection:

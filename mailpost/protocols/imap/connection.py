@@ -33,6 +33,7 @@ from mailpost.protocols.connection import (
     is_encrypted,
     keep_alive,
     send_now,
+    why_lost,
 )
 from mailpost.protocols.imap.authentication import ServerAuthentication
 from mailpost.protocols.imap.commands.context import LiteralSink, TlsState
@@ -131,7 +132,7 @@ class MailpostIMAP4Server(imap4.IMAP4Server):
         self._outflow.stop()
         super().connectionLost(reason)
         if isinstance(reason, Failure) and not (self._hung_up or reason.check(ConnectionDone)):
-            self.record.reason = reason.getErrorMessage()
+            self.record.reason = why_lost(reason)
         if self._cut is not None and self._cut.active():
             self._cut.cancel()
         if self._counted:

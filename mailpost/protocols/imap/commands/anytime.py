@@ -31,7 +31,7 @@ async def noop(_: Context, __: Noop | Check) -> None:
 
 async def logout(context: Context, _: Logout) -> None:
     """LOGOUT. RFC: 3501 §6.1.3"""
-    context.bye(b"Until next time")
+    context.bye(b"Logging out")
 
 
 async def identify(context: Context, command: Id) -> Completed | None:
