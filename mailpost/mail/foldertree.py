@@ -26,8 +26,10 @@ def canonical_name(name: str, separator: str) -> str:
             characters, a wildcard, a lone surrogate, or too long.
     """
     levels = name.split(separator)
-    if len(name) > LONGEST_NAME or any(level in ("", ".", "..") for level in levels):
-        raise MailError(ErrorKind.BAD_FOLDER_NAME, "A folder's name may have no empty, dotted or endless level")
+    if len(name) > LONGEST_NAME:
+        raise MailError(ErrorKind.BAD_FOLDER_NAME, f"A folder's name may have {LONGEST_NAME} characters at most")
+    if any(level in ("", ".", "..") for level in levels):
+        raise MailError(ErrorKind.BAD_FOLDER_NAME, 'No level of a folder\'s name may be empty, "." or ".."')
     if any(character < " " or "\x7f" <= character < "\xa0" or "\ud800" <= character < "\ue000" for character in name):
         raise MailError(ErrorKind.BAD_FOLDER_NAME, "A folder's name may hold no control characters")
     if not _WILDCARDS.isdisjoint(name):

@@ -61,7 +61,7 @@ class Reader:
         """The error that something else was expected here."""
         found = self.text[self._at : self._at + _SHOWN]
         if not found:
-            return ParseError(f"Expected {expected} at the end of the command")
+            return ParseError(f"Expected {expected} where the command ends")
         shown = "".join(chr(octet) if 32 <= octet < 127 else "?" for octet in found)
         return ParseError(f"Expected {expected} at octet {self._at + 1}, found {shown}")
 

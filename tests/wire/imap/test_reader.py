@@ -196,7 +196,7 @@ def test_errors_show_where_and_what() -> None:
     found = reader(b"x \r\xe9%")
     assert found.accept(b"x ")
     assert found.error("bread").text == "Expected bread at octet 3, found ??%"
-    assert reader(b"").error("bread").text == "Expected bread at the end of the command"
+    assert reader(b"").error("bread").text == "Expected bread where the command ends"
 
 
 def test_lists_are_bounded() -> None:
