@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import email
 import email.utils
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,7 +17,6 @@ from imapclient import IMAPClient
 
 from tests.acceptance.server import Twistd
 from tests.corpus import messages
-
 
 LETTERS = [octets for octets in messages() if octets]
 
@@ -160,3 +160,18 @@ def test_mod_sequences_and_esearch(pair: tuple[IMAPClient, IMAPClient]) -> None:
     changed = other.fetch(uids, ["FLAGS"], [f"CHANGEDSINCE {before}"])
     assert sorted(changed) == uids[:2]
     assert all(row[b"MODSEQ"][0] > before for row in changed.values())
+
+
+def test_idle_hears_within_20_ms(pair: tuple[IMAPClient, IMAPClient]) -> None:
+    actor, idler = pair
+    uid = actor.search()[0]
+    delays = []
+    for round_ in range(21):
+        idler.idle()
+        begun = time.perf_counter()
+        (actor.remove_flags if round_ % 2 else actor.add_flags)([uid], [rb"\Flagged"], silent=True)
+        while not any(each[1] == b"FETCH" for each in idler.idle_check(timeout=5)):
+            assert time.perf_counter() < begun + 5
+        delays.append(time.perf_counter() - begun)
+        idler.idle_done()
+    assert statistics.median(delays) < 0.020, delays
