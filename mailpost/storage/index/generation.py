@@ -48,15 +48,20 @@ class Generation:
         """Whether another process has committed since `seen`."""
         return self._memory[:] != self.seen
 
-    def catch_up(self) -> None:
-        """All that was committed before now is about to be read."""
-        self.seen = self._memory[:]
+    @property
+    def value(self) -> bytes:
+        """The value now. What is read after it was asked for holds all that it stands for."""
+        return self._memory[:]
 
-    def bump(self) -> None:
-        """Something was committed here."""
-        value = os.urandom(_LENGTH)
+    def note(self, value: bytes) -> None:
+        """All that this value stands for has been taken note of."""
         self.seen = value
+
+    def bump(self) -> bytes:
+        """Something was committed here: the new value, to be noted when its news have been told."""
+        value = os.urandom(_LENGTH)
         os.pwrite(self._fd, value, 0)
+        return value
 
     def close(self) -> None:
         """Free the file."""

@@ -96,6 +96,8 @@ class MaildirAccount:
         self.workers = Workers(user, offload, self._lane, opened.cache, reading)
         self.upkeep = Upkeep(self.workers, self.registry, clock)
         self._warm: OrderedDict[int, None] = OrderedDict()
+        self._hearing = False
+        self._others = watcher.watch_file(opened.generation.path, self._committed)
 
     # -- opening and closing
 
@@ -114,6 +116,7 @@ class MaildirAccount:
 
     async def close(self) -> None:
         """Write all that is behind and free everything."""
+        self._others.stop()
         for mailbox in self.registry.mailboxes.values():
             mailbox.close()
         try:
@@ -205,6 +208,7 @@ class MaildirAccount:
         mailbox = MaildirMailbox(self, self.workers, info, live)
         place = f"{self._opened.root}/{info.directory}"
         mailbox.watch = self._watcher.watch([f"{place}/cur", f"{place}/new"], partial(self._dirty, mailbox))
+        self._lane.watches[info.number] = mailbox.watch
         self._came_in(info.number, live.uids)
         return mailbox
 
@@ -213,6 +217,15 @@ class MaildirAccount:
         if not mailbox.dirty:
             mailbox.dirty = True
             Deferred.fromCoroutine(self.refresh(mailbox)).addErrback(lambda _: None)  # the next command will tell
+
+    def _committed(self) -> None:
+        """The generation has moved, mostly by our own hand: what another process did, idling sessions are told."""
+        if self._opened.generation.moved and not self._hearing:
+            self._hearing = True
+            self.workers.write(tree.nothing).addBoth(self._heard)
+
+    def _heard(self, _: object) -> None:
+        self._hearing = False
 
     async def refresh(self, mailbox: MaildirMailbox) -> None:
         """Take note of what other programs and processes did; answers at once when they did nothing."""

@@ -10,6 +10,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 from mailpost.mail.errors import ErrorKind, MailError
@@ -36,6 +37,7 @@ class Batches:
         self.db = state.db
         self._generation = generation
         self._version = self._data_version()
+        self._noted = generation.seen
         self._changes = 0
         self._durable = False
         self._directories: dict[int, object] = {}
@@ -77,12 +79,14 @@ class Batches:
         with index_errors():
             self.db.execute("BEGIN IMMEDIATE")
             self._changes = self.db.total_changes
-            self._generation.catch_up()  # first: what is committed later than this shows as moved
+            value = self._generation.value  # first: what is committed later than this shows as moved
             version = self._data_version()
             if version != self._version:
                 self._version = version
                 self.doubt()
                 self.foreign()
+            if value != self._noted:
+                self._tell_noted(value)
 
     def run(self, job: Callable[[], T]) -> T:
         """Do one job in a savepoint."""
@@ -117,9 +121,9 @@ class Batches:
                 self.state.harden()
                 passed("batch.hardened")
         if self.db.total_changes != self._changes:
-            self._generation.bump()
-            if self._data_version() != self._version:  # between two batches of ours; the next begin looks again
-                self._generation.seen = b""
+            value = self._generation.bump()
+            if self._data_version() == self._version:  # else somebody was between: it stays moved, the next begin looks
+                self._tell_noted(value)
         passed("batch.told")
         afterwards = self._afterwards
         self.told.extend(self._news)
@@ -146,7 +150,13 @@ class Batches:
             self.db.execute("ROLLBACK")
         self._undo_from(0)
         self._reset()
+        self._version, self._noted = -1, b""  # what others did has been told to nobody
         self.doubt()
+
+    def _tell_noted(self, value: bytes) -> None:
+        """Have the generation noted behind the news that belong to it: until then commands wait for the lane."""
+        self._noted = value
+        self._news.append(partial(self._generation.note, value))
 
     def _undo_from(self, place: int) -> None:
         """Call what was registered from here on, the last first."""

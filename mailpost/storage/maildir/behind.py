@@ -9,7 +9,7 @@ import time
 
 from mailpost.storage.index import messages
 from mailpost.storage.maildir.dotlock import locked
-from mailpost.storage.maildir.filename import letters_of
+from mailpost.storage.maildir.filename import letters_of, with_letters
 from mailpost.storage.maildir.files import mail_errors
 from mailpost.storage.maildir.keywords import add_keywords
 from mailpost.storage.maildir.lane import Lane, LaneFolder
@@ -56,6 +56,8 @@ def _write_flags(lane: Lane, folder: LaneFolder, rows: list[tuple[int, int, str]
         add_keywords(lane.own_files(folder).directory, sorted(unlettered))
         letters = lane.letters(folder)
     wanted = [(name, letters.letters(flags_of[mask], letters_of(name))) for _, mask, name in rows]
+    changed = [(name, with_letters(name, said)) for name, said in wanted if letters_of(name) != said]
+    lane.expect(folder, came=[after for _, after in changed], went=[before for before, _ in changed])
     with lane.own_change(folder) as files:
         names = files.rename(wanted)
     renamed, merged = [], []

@@ -10,7 +10,7 @@ import os
 import sqlite3
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -105,6 +105,13 @@ class FolderInfo:
     special_use: SpecialUse | None
 
 
+class Expecting(Protocol):
+    """Who hears of changes in a folder's directories, and should pass ours over."""
+
+    def ours(self, came: Iterable[str] = (), went: Iterable[str] = ()) -> None:
+        """These file names are about to come and go."""
+
+
 class LaneFolder:
     """One folder in the lane. `row` is written back by whoever changes it."""
 
@@ -146,6 +153,8 @@ class Lane:
         self.listener = listener
         self.watched: set[int] = set()
         """Folders whose columns are in memory."""
+        self.watches: dict[int, Expecting] = {}
+        """Those who watch folders that are open."""
         self._folders: dict[int, LaneFolder] = {}
         self._open: OrderedDict[int, HeldFiles] = OrderedDict()
         batches.foreign = self._foreign
@@ -167,6 +176,7 @@ class Lane:
     def forget(self, number: int) -> None:
         """A folder is gone."""
         self._folders.pop(number, None)
+        self.watches.pop(number, None)
         self._open.pop(number, None)
 
     def renamed(self, number: int) -> None:
@@ -268,6 +278,12 @@ class Lane:
             if before == folder.row.cur_mtime:
                 folder.row.cur_mtime = files.changed_at()[0]
                 folder.verify = True
+
+    def expect(self, folder: LaneFolder, came: Iterable[str] = (), went: Iterable[str] = ()) -> None:
+        """File names in `cur` are about to come and go by our doing."""
+        watch = self.watches.get(folder.row.id)
+        if watch is not None:
+            watch.ours(came, went)
 
     def assign(self, folder: LaneFolder, count: int) -> range:
         """UIDs for new messages, reserved in `dovecot-uidlist` beforehand; `save` the folder."""

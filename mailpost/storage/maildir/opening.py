@@ -44,9 +44,9 @@ class OpenedFiles:
     def close(self) -> None:
         """Close all but the root, which the lane closes."""
         with suppress(sqlite3.Error):  # then the next one to open it is careful
-            self.generation.bump()
+            value = self.generation.bump()
             if self.generation.is_last():
-                set_meta(self.state.db, _GENERATION, self.generation.seen)
+                set_meta(self.state.db, _GENERATION, value)
         self.state_readers.close()
         self.cache_readers.close()
         self.cache.close()
@@ -76,7 +76,7 @@ def open_files(root: Path, index: Path | None) -> OpenedFiles:
             ballast.ensure()
             generation = Generation(place + GENERATION_FILE)
             is_clean = meta(state.db, _GENERATION) == generation.seen
-            generation.bump()
+            generation.note(generation.bump())
             return OpenedFiles(
                 root=str(root),
                 root_fd=root_fd,

@@ -15,7 +15,7 @@ from mailpost.storage.maildir.dotlock import locked
 from mailpost.storage.maildir.filename import base_of, letters_of
 from mailpost.storage.maildir.files import mail_errors
 from mailpost.storage.maildir.lane import CLOCK_TICK_NS, HeldFiles, Lane, LaneFolder
-from mailpost.storage.maildir.uidlist import UIDLIST_FILE, UidEntry, UidList, write_uidlist
+from mailpost.storage.maildir.uidlist import UIDLIST_FILE, UidEntry, UidList, uidlist_stamp, write_uidlist
 
 _MOST_ROUNDS = 5
 
@@ -55,6 +55,7 @@ def load(lane: Lane, number: int) -> None:
 
 def unload(lane: Lane, number: int, first_recent: int) -> None:
     """The folder's columns are no longer in memory; messages from UID `first_recent` on are still recent."""
+    lane.watches.pop(number, None)
     lane.watched.discard(number)
     folder = lane.folder(number)
     if first_recent > folder.row.first_recent:

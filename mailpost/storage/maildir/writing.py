@@ -62,6 +62,7 @@ def append(lane: Lane, number: int, incoming: Sequence[Incoming], origin: object
             file = one.file or _write(files, one)
             mask = folder.bits.bits(lane.db, one.flags)
             said = letters.letters(one.flags)
+            lane.expect(folder, came=[file.base + INFO + said])
             name = file.publish(files, said)
             lane.batches.undo(partial(_unlink, files, [name]))
             rows.append(MessageRow(uid, mask, folder.bits.known(letters.flags(said)), one.internaldate, name))
@@ -142,6 +143,7 @@ def _link(
         known[mask] = target.bits.bits(lane.db, flags), target.bits.known(letters.flags(said)), said
     wanted = [(one.name, bases[one.uid] + INFO + known[one.flags][2]) for one in found]
     origin = lane.own_files(source)
+    lane.expect(target, came=[name for _, name in wanted])
     with lane.own_change(target) as files:
         names = copy_messages(origin, files, wanted)
         lane.batches.durable(files.cur, files)
@@ -196,6 +198,7 @@ def _take_out(lane: Lane, folder: LaneFolder, doomed: Sequence[tuple[int, str]],
 
 def _remove_files(lane: Lane, folder: LaneFolder, names: list[str]) -> None:
     """After the commit: what cannot be removed now is removed by `bury`, since the state calls it dead."""
+    lane.expect(folder, went=names)
     with suppress(OSError, MailError), lane.own_change(folder) as files:
         _unlink(files, names)
 

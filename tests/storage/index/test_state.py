@@ -136,12 +136,12 @@ def test_a_folder_is_forgotten_with_all_that_hangs_on_it(state: StateFile) -> No
 def test_a_generation_tells_another_process(tmp_path: Path) -> None:
     ours, theirs = Generation(str(tmp_path / "g")), Generation(str(tmp_path / "g"))
     assert not ours.moved
-    theirs.bump()
+    theirs.note(theirs.bump())
     assert ours.moved
     assert not theirs.moved
-    ours.catch_up()
+    ours.note(ours.value)
     assert not ours.moved
-    ours.bump()
+    ours.note(ours.bump())
     assert (ours.moved, theirs.moved) == (False, True)
     ours.close()
     theirs.close()
