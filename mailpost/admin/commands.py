@@ -120,9 +120,11 @@ async def import_mail(reactor: Any, options: Import) -> None:
         with tqdm(total=source.size, unit="B", unit_scale=True, disable=None, file=sys.stderr) as bar:
             done: Imported = await import_messages(account, source.messages, options["folder"], bar.update)
         for name, count in sorted(done.added.items()):
-            _say(f"{name}: {count} messages added")
+            _say(f"{name}: {count} {'message' if count == 1 else 'messages'} added")
         if done.known:
-            _say(f"{done.known} were there already")
+            _say(f"{done.known} {'was' if done.known == 1 else 'were'} there already")
+        for each in source.left_out:
+            _say(f"left out: {each}, a directory in a directory of messages")
 
     await _with_account(reactor, options, bring_in, new=True)
 

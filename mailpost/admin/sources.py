@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ SUFFIXES = (".eml", ".txt")
 
 _FROM_LINE = re.compile(rb"From (?:\S+ +)?.*\d\d:\d\d.*\d{4}")
 _QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
+_FIELD = re.compile(rb"[!-9;-~]+[ \t]*:")
 _FROM_DATE = re.compile(rb"From (?:\S+ +)?(.*)")
 _STATUS_FLAGS = {"R": SEEN, "A": ANSWERED, "F": FLAGGED, "D": DELETED, "T": DRAFT}
 
@@ -55,6 +56,8 @@ class Source:
     size: int
     """Octets in all, about."""
     messages: Iterator[Found]
+    left_out: Sequence[Path] = ()
+    """Directories in a directory of messages: what is in them is not imported."""
 
 
 def open_source(path: Path, separator: str) -> Source:
@@ -71,15 +74,24 @@ def open_source(path: Path, separator: str) -> Source:
         if path.is_dir():
             if any((path / name).is_dir() for name in ("cur", "new")):
                 return _maildir(path, separator)
-            files = sorted(each for each in path.iterdir() if each.suffix.lower() in SUFFIXES and each.is_file())
-            if not files:
-                raise SourceError(f"{path}: neither a Maildir nor a directory with .eml or .txt files")
-            return Source(sum(each.stat().st_size for each in files), map(_single, files))
+            return _directory(path)
         with path.open("rb") as file:
-            mbox = file.read(5) == b"From "
+            first = file.readline(1000)
+        mbox = first.startswith(b"From ")
+        if not mbox and not _FIELD.match(first):
+            raise SourceError(f"{path}: neither an mbox nor a message")
         return Source(path.stat().st_size, _mbox(path) if mbox else iter([_single(path)]))
     except OSError as problem:
         raise SourceError(f"{problem.filename or path}: {problem.strerror}") from None
+
+
+def _directory(path: Path) -> Source:
+    within = sorted(path.iterdir())
+    files = [each for each in within if each.suffix.lower() in SUFFIXES and each.is_file()]
+    if not files:
+        raise SourceError(f"{path}: neither a Maildir nor a directory with .eml or .txt files")
+    left_out = [each for each in within if each.is_dir()]
+    return Source(sum(each.stat().st_size for each in files), map(_single, files), left_out)
 
 
 def _single(path: Path) -> Found:

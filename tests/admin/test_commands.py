@@ -97,6 +97,7 @@ class Tests(TestCase):
     async def test_mail_comes_in_and_is_shown(self) -> None:
         source = self.folder / "source"
         source.mkdir()
+        (source / "more").mkdir()
         for number in range(3):
             (source / f"{number}.eml").write_bytes(b"Subject: %d\n\nText\n" % number)
         await self.refused("there is no user ann", commands.import_mail, "import", "ann", str(source))
@@ -107,10 +108,14 @@ class Tests(TestCase):
         self.assertFalse((self.folder / "mail").exists(), "nothing is made before there is something to import")
         for _ in range(2):
             await self.run_command(commands.import_mail, "import", "ann", str(source), "--folder", "Old/Letters")
+            await self.run_command(commands.import_mail, "import", "ann", str(source / "0.eml"))
         await self.run_command(commands.list_folders, "mailbox", "list", "ann")
         await self.run_command(commands.show_status, "mailbox", "status", "ann")
         lines = self.out.getvalue().splitlines()
         self.assertIn("Old/Letters: 3 messages added", lines)
+        self.assertIn("INBOX: 1 message added", lines)
+        self.assertIn("1 was there already", lines)
+        self.assertIn(f"left out: {source}/more, a directory in a directory of messages", lines)
         self.assertIn("3 were there already", lines)
         self.assertIn("Sent  \\Sent", lines)
         self.assertIn(["3", "3", "60", "4", "Old/Letters"], [line.split() for line in lines])

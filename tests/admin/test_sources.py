@@ -100,7 +100,16 @@ def test_a_message_that_goes_away_meanwhile(tmp_path: Path) -> None:
     assert len(list(source.messages)) == 2
 
 
+def test_directories_in_a_directory_of_messages_are_named(tmp_path: Path) -> None:
+    (tmp_path / "1.eml").write_bytes(LETTER)
+    (tmp_path / "more").mkdir()
+    assert open_source(tmp_path, "/").left_out == [tmp_path / "more"]
+
+
 def test_paths_without_mail(tmp_path: Path) -> None:
-    for path in (tmp_path / "none", tmp_path):
+    (tmp_path / "hosts").write_bytes(b"127.0.0.1 localhost\n")
+    (tmp_path / "empty").write_bytes(b"")
+    (tmp_path / "noise").write_bytes(b"\0" * 3000)
+    for path in (tmp_path / "none", tmp_path, tmp_path / "hosts", tmp_path / "empty", tmp_path / "noise"):
         with pytest.raises(SourceError, match=str(path)):
             open_source(path, "/")
