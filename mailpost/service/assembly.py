@@ -45,7 +45,7 @@ def listeners(config: Config, reactor: Any) -> list[Listener]:
         for description in getattr(config.listen, each.name):
             try:
                 endpoint = serverFromString(reactor, description)
-            except (ValueError, TypeError, LookupError) as problem:
+            except Exception as problem:  # of a plugin perhaps, which may fail in any way
                 problems.append(f'{config.source.place("listen", each.name)}"{description}": {problem}')
             else:
                 found.append(Listener(each.name, description, endpoint, each.name.endswith("s")))

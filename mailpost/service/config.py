@@ -15,6 +15,8 @@ from pathlib import Path
 from socket import gethostname
 from typing import Any, NewType, get_type_hints
 
+from mailpost.mail.errors import MailError
+from mailpost.mail.foldertree import INBOX, canonical_name
 from mailpost.service.tomllines import Key, key_lines
 
 Size = NewType("Size", int)
@@ -256,8 +258,10 @@ class _Reader:
 
     def _check(self, config: Config) -> None:
         """What only the values together can tell."""
-        separator = config.storage.separator
-        if len(separator) != 1 or not separator.isascii() or not separator.isprintable() or separator in '"\\*%&~# ':
+        hostname, separator = config.server.hostname, config.storage.separator
+        if not hostname.isascii() or not hostname.isprintable() or not hostname or " " in hostname:
+            self._problem(("server", "hostname"), 'must be a name such as "mail.example.org"')
+        if separator not in _SEPARATORS:
             self._problem(("storage", "separator"), 'must be one character such as "/" or "."')
         if config.tls.key and not config.tls.certificate:
             self._problem(("tls", "key"), "needs a tls.certificate")
@@ -265,9 +269,20 @@ class _Reader:
             self._problem(("listen", "imaps"), "needs a tls.certificate")
         if not config.listen.imap and not config.listen.imaps:
             self._problem(("listen",), 'nothing to listen on; for example imap = ["tcp:1143:interface=127.0.0.1"]')
-        names = [name for name in (getattr(config.folders, each.name) for each in fields(Folders)) if name]
+        if separator in _SEPARATORS:
+            self._check_folders(config)
+
+    def _check_folders(self, config: Config) -> None:
+        named = {each.name: getattr(config.folders, each.name) for each in fields(Folders)}
+        names = [name for name in named.values() if name]
         if len(set(names)) != len(names):
             self._problem(("folders",), "two of them have the same name")
+        for use, name in named.items():
+            try:
+                if name and canonical_name(name, config.storage.separator) == INBOX:
+                    self._problem(("folders", use), "must not be the INBOX")
+            except MailError as problem:
+                self._problem(("folders", use), problem.text)
 
     def _unknown(self, key: Key, known: list[str], what: str) -> None:
         near = get_close_matches(key[-1], known, 1, 0.5)
@@ -296,6 +311,7 @@ def _text(value: object) -> str:
     return value
 
 
+_SEPARATORS = frozenset("/.!$'+,:;<=>?@^_`|-()[]{}")
 PLACEHOLDERS = ("{user}", "{local}", "{domain}")
 
 

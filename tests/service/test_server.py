@@ -188,7 +188,7 @@ class Tests(TestCase):
     def test_a_survey_finds_all_that_cannot_be_used(self) -> None:
         (self.folder / "users").unlink()
         (self.folder / "cert.pem").write_text("rubbish")
-        text = TEXT.replace('"tcp:0:interface=127.0.0.1"', '"tpc:0", "tcp:x"', 1)
+        text = TEXT.replace('"tcp:0:interface=127.0.0.1"', '"tpc:0", "tcp:x", "ssl:0"', 1)
         with pytest.raises(ConfigError) as caught:
             survey(self.config(text), reactor)
         self.flushWarnings()  # to look for an endpoint that it does not know Twisted loads all plugins, old ones too
@@ -196,8 +196,8 @@ class Tests(TestCase):
         problems = caught.value.problems
         self.assertEqual(
             [problem.partition(": ")[0] for problem in problems],
-            [f"{place}:10", f"{place}:10", f"{place}:12", f"{place}:8"],
+            [f"{place}:10", f"{place}:10", f"{place}:10", f"{place}:12", f"{place}:8"],
         )
         self.assertIn('listen.imap: "tpc:0": ', problems[0])
-        self.assertIn("has no certificate in PEM form", problems[2])
-        self.assertIn("`mailpost user add` makes it", problems[3])
+        self.assertIn("has no certificate in PEM form", problems[3])
+        self.assertIn("`mailpost user add` makes it", problems[4])
