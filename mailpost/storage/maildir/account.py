@@ -222,7 +222,7 @@ class MaildirAccount:
         """The generation has moved, mostly by our own hand: what another process did, idling sessions are told."""
         if self._opened.generation.moved and not self._hearing:
             self._hearing = True
-            self.workers.write(tree.nothing).addBoth(self._heard)
+            self.workers.chore(tree.nothing).addBoth(self._heard)
 
     def _heard(self, _: object) -> None:
         self._hearing = False
