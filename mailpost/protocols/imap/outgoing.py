@@ -56,3 +56,14 @@ class Outgoing:
         self.flush()
         if self._flow.paused:
             await self._flow.resumed()
+
+
+def printable(text: str) -> bytes:
+    """Text for a response line: ASCII without line ends, nor anything that looks like a literal to a client.
+
+    RFC: 3501 §9 (resp-text)
+    """
+    return text.encode("ascii", "replace").translate(_PRINTABLE)
+
+
+_PRINTABLE = bytes.maketrans(b"\r\n{", b"  ?")

@@ -30,7 +30,7 @@ from mailpost.protocols.imap.commands.select import leave
 from mailpost.protocols.imap.commands.table import CommandSpec, Reports
 from mailpost.protocols.imap.incoming import Incoming
 from mailpost.protocols.imap.lines import Lines
-from mailpost.protocols.imap.outgoing import Outgoing
+from mailpost.protocols.imap.outgoing import Outgoing, printable
 from mailpost.protocols.imap.peer import STOCK, Connection
 from mailpost.protocols.imap.selected import SelectedMailbox
 from mailpost.protocols.imap.settings import ImapSettings
@@ -315,7 +315,7 @@ class Session:
         try:
             await work
         except MailError as error:
-            self._outgoing.tagged(self.tag, b"NO", _printable(error.text), code_of(error.kind))
+            self._outgoing.tagged(self.tag, b"NO", printable(error.text), code_of(error.kind))
         except ParseError as error:
             self._bad(error.text)
         except Exception:
@@ -389,12 +389,7 @@ class Session:
 
     def _bad(self, text: str) -> None:
         """What the client sent makes no sense. After too many of these in a row it is no IMAP client."""
-        self._outgoing.tagged(self.tag, b"BAD", _printable(text))
+        self._outgoing.tagged(self.tag, b"BAD", printable(text))
         self._bad_commands += 1
         if self._bad_commands >= self.settings.bad_commands:
             self.bye(b"Too many commands that make no sense")
-
-
-def _printable(text: str) -> bytes:
-    """Text for a response line: ASCII without line ends. RFC: 3501 §9 (resp-text)"""
-    return text.encode("ascii", "replace").replace(b"\r", b" ").replace(b"\n", b" ")

@@ -341,6 +341,13 @@ def test_a_select_that_fails_leaves_nothing_selected_whatever_the_name(server: S
     assert client.says(b"f CHECK").startswith(b"f OK ")
 
 
+def test_no_text_of_an_answer_looks_like_a_literal(server: Server) -> None:
+    client = server.selected()
+    assert client.says(b"a SEARCH 4294967296 FROM {3+}\r\nann").endswith(b"found 4294967296 FROM ?3+}\r\n")
+    assert client.says(b"b SEARCH 4294967296 X {3").startswith(b"b BAD ")
+    assert b"{" not in client.says(b"c SEARCH 0 FROM {3}\r\nann")
+
+
 class WithTuples(MailpostIMAP4Server):
     """A subclass as one is written for Twisted's server."""
 
