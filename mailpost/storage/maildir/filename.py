@@ -143,6 +143,10 @@ class FlagLetters:
             self._flags_of[letters] = known
         return known
 
+    def knows(self, letters: str) -> bool:
+        """Whether each of these letters has a meaning here."""
+        return all(letter in self._flag for letter in letters)
+
     def letters(self, flags: Flags, before: str = "") -> str:
         """The letters for these flags, in ASCII order.
 

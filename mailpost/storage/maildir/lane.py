@@ -11,7 +11,7 @@ import sqlite3
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import ParamSpec, Protocol, cast
@@ -285,26 +285,33 @@ class Lane:
         if watch is not None:
             watch.ours(came, went)
 
-    def assign(self, folder: LaneFolder, count: int) -> range:
-        """UIDs for new messages, reserved in `dovecot-uidlist` beforehand; `save` the folder."""
-        row = folder.row
-        if row.uidnext + count > row.reserved:
-            self._reserve(folder, count)
+    def assign(self, folder: LaneFolder, count: int, held: bool = False) -> range:
+        """UIDs for new messages, reserved in `dovecot-uidlist` beforehand; `save` the folder.
+
+        Args:
+            folder: where they are.
+            count: how many.
+            held: the caller holds the lock of the list.
+        """
+        row, fd = folder.row, self.own_files(folder).directory
+        others = folder.uidlist is None or folder.uidlist.stamp != uidlist_stamp(fd)
+        if others or row.uidnext + count > row.reserved:
+            with mail_errors(), nullcontext() if held else locked(UIDLIST_FILE, fd):
+                self._reserve(folder, fd, count)
         first = row.uidnext
         if first + count > LARGEST_UID:
             raise MailError(ErrorKind.LIMIT, "This folder has used up its message numbers")
         row.uidnext += count
         return range(first, first + count)
 
-    def _reserve(self, folder: LaneFolder, count: int) -> None:
-        row, fd = folder.row, self.own_files(folder).directory
-        with mail_errors(), locked(UIDLIST_FILE, fd):
-            known = self.current_uidlist(folder, fd)
-            if known is None:
-                known, row.listed = UidList(row.uidvalidity, row.uidnext, new_guid()), 0
-            if known.uidvalidity == row.uidvalidity and known.uidnext != row.reserved:
-                row.uidnext = max(row.uidnext, known.uidnext)  # another server gave out what lies below
-            known = reserve_uids(fd, known, row.uidnext + count)
+    def _reserve(self, folder: LaneFolder, fd: int, count: int) -> None:
+        row = folder.row
+        known = self.current_uidlist(folder, fd)
+        if known is None:
+            known, row.listed = UidList(row.uidvalidity, row.uidnext, new_guid()), 0
+        if known.uidvalidity == row.uidvalidity and known.uidnext != row.reserved:
+            row.uidnext = max(row.uidnext, known.uidnext)  # another server gave out what lies below
+        known = reserve_uids(fd, known, row.uidnext + count)
         folder.uidlist = known
         row.reserved = known.uidnext
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 
 from mailpost.mail.flags import Flags
 from mailpost.storage.index import changes, messages
@@ -15,7 +15,7 @@ from mailpost.storage.maildir.dotlock import locked
 from mailpost.storage.maildir.filename import base_of, letters_of
 from mailpost.storage.maildir.files import mail_errors
 from mailpost.storage.maildir.lane import CLOCK_TICK_NS, HeldFiles, Lane, LaneFolder
-from mailpost.storage.maildir.uidlist import UIDLIST_FILE, UidEntry, UidList, uidlist_stamp, write_uidlist
+from mailpost.storage.maildir.uidlist import UIDLIST_FILE, UidEntry, UidList, append_uids, uidlist_stamp, write_uidlist
 
 _MOST_ROUNDS = 5
 
@@ -85,12 +85,13 @@ def scan(lane: Lane, folder: LaneFolder, keywords: Mapping[str, Flags] | None = 
         new_mtime = _accept(files, seen, cur_mtime)
         known = {base_of(name): (uid, name) for uid, name in messages.names(lane.db, row.id)}
         gone = _gone(files, known, seen)
-        _renamed(lane, folder, known, seen)
         _expunged(lane, folder, [known[base][0] for base in gone])
-        _arrived(lane, folder, files, [name for base, name in seen.items() if base not in known], keywords or {})
-        theirs = lane.current_uidlist(folder, files.directory)
-        if theirs is not None and theirs.uidvalidity == row.uidvalidity and theirs.uidnext != row.reserved:
-            row.uidnext = max(row.uidnext, theirs.uidnext)  # another server said so to its clients
+        renamed = [(uid, name, seen[base]) for base, (uid, name) in known.items() if seen.get(base, name) != name]
+        fresh = [name for base, name in seen.items() if base not in known]
+        with _others_done(lane, folder, files.directory, fresh, [name for *_, name in renamed]) as held:
+            _renamed(lane, folder, renamed)
+            _arrived(lane, folder, files, fresh, keywords or {}, held=held)
+        _follow(lane, folder, files, seen)
     row.cur_mtime, row.new_mtime = _settled(cur_mtime.value), _settled(new_mtime)
     folder.verify = False
     lane.save(folder)
@@ -169,9 +170,37 @@ def _gone(files: HeldFiles, known: dict[str, tuple[int, str]], seen: dict[str, s
     return [base for base in missing if base in gone]
 
 
-def _renamed(lane: Lane, folder: LaneFolder, known: dict[str, tuple[int, str]], seen: dict[str, str]) -> None:
-    """Other programs changed letters: merge their change with what we have not written yet."""
-    renamed = [(uid, name, seen[base]) for base, (uid, name) in known.items() if seen.get(base, name) != name]
+@contextmanager
+def _others_done(
+    lane: Lane, folder: LaneFolder, fd: int, fresh: Sequence[str], renamed: Sequence[str]
+) -> Iterator[bool]:
+    """Hold the lock of the UID list during the block, if names ask for it; whether it is held.
+
+    Dovecot puts messages into cur, and letters into names, before it says in its files which UIDs and keywords they
+    have, all under this lock. So a message or a letter of which they say nothing may be one that they are about to
+    explain; if they still do not when the lock is ours, they never will.
+    """
+    known = lane.current_uidlist(folder, fd)
+    entries = known.entries if known is not None else {}
+    letters = lane.letters(folder)
+    explained = all(base_of(name) in entries for name in fresh) and all(
+        letters.knows(letters_of(name)) for name in (*fresh, *renamed)
+    )
+    if explained:
+        yield False
+        return
+    with locked(UIDLIST_FILE, fd):
+        yield True
+
+
+def _renamed(lane: Lane, folder: LaneFolder, renamed: Sequence[tuple[int, str, str]]) -> None:
+    """Other programs changed letters: merge their change with what we have not written yet.
+
+    Args:
+        lane: the account.
+        folder: the folder.
+        renamed: (UID, name as we know it, name that was seen) of each message.
+    """
     if not renamed:
         return
     letters, bits, number = lane.letters(folder), folder.bits, folder.row.id
@@ -208,7 +237,9 @@ def _expunged(lane: Lane, folder: LaneFolder, uids: list[int]) -> None:
         lane.news(lane.listener.expunged, folder.row.id, uids, modseq, None)
 
 
-def _arrived(lane: Lane, folder: LaneFolder, files: HeldFiles, names: list[str], keywords: Mapping[str, Flags]) -> None:
+def _arrived(
+    lane: Lane, folder: LaneFolder, files: HeldFiles, names: list[str], keywords: Mapping[str, Flags], *, held: bool
+) -> None:
     """Give messages that are new here their UIDs: those that another server gave them, or the next ones by age."""
     if not names:
         return
@@ -225,7 +256,7 @@ def _arrived(lane: Lane, folder: LaneFolder, files: HeldFiles, names: list[str],
     if kept:
         row.uidnext = kept[-1][0] + 1
     others = [(date, name) for date, name in dated if name not in listed]
-    uids = lane.assign(folder, len(others)) if others else range(0)
+    uids = lane.assign(folder, len(others), held) if others else range(0)
     given = kept + [(uid, date, name) for uid, (date, name) in zip(uids, others, strict=True)]
     letters = lane.letters(folder)
     rows = []
@@ -239,6 +270,31 @@ def _arrived(lane: Lane, folder: LaneFolder, files: HeldFiles, names: list[str],
     came = [one.uid for one in rows]
     lane.news(lane.listener.arrived, row.id, came, flags, modseq, None)
     lane.news(lane.listener.found, row.id, came)
+    if held:
+        _list_uids(lane, folder, files.directory)
+
+
+def _list_uids(lane: Lane, folder: LaneFolder, fd: int) -> None:
+    """Tell another server at once which UIDs its messages have here, if that is done by lines behind its list."""
+    known, row = folder.uidlist, folder.row
+    fresh = entries_of(lane, folder, row.listed)
+    if known is None or known.uidnext != row.reserved or not fresh:
+        return
+    last = next(reversed(known.entries.values())).uid if known.entries else 0
+    appended = append_uids(fd, known, fresh) if fresh[0][1].uid > last else None
+    if appended is not None:
+        folder.uidlist = appended
+        row.listed = fresh[-1][1].uid
+
+
+def _follow(lane: Lane, folder: LaneFolder, files: HeldFiles, seen: dict[str, str]) -> None:
+    """Promise no lower UIDNEXT than another server did, which may have given UIDs to messages that are gone."""
+    row, theirs = folder.row, lane.current_uidlist(folder, files.directory)
+    if theirs is None or theirs.uidvalidity != row.uidvalidity or theirs.uidnext == row.reserved:
+        return
+    unseen = [base for base, entry in theirs.entries.items() if entry.uid >= row.uidnext and base not in seen]
+    coming = set(unseen) - files.certainly_gone(unseen)[0] if unseen else ()
+    row.uidnext = max(row.uidnext, min([theirs.uidnext, *(theirs.entries[base].uid for base in coming)]))
 
 
 def renumber(lane: Lane, folder: LaneFolder, theirs: UidList) -> None:
