@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import getpass
+import os
+import pwd
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -129,13 +131,30 @@ async def import_mail(reactor: Any, options: Import) -> None:
     await _with_account(reactor, options, bring_in, new=True)
 
 
+def _require_owner(root: Path) -> None:
+    """Refuse to make files as the superuser in somebody's mail: whoever serves it could not read them."""
+    there = next(each for each in (root, *root.parents) if each.is_dir())
+    owner = there.stat().st_uid
+    if os.geteuid() == 0 and owner != 0:
+        raise CommandError(f"{there} belongs to {_user_name(owner)}; run this as that user")
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
+
+
 async def _with_account(
     reactor: Any, options: Configured, use: Callable[[IMailAccount], Any], new: bool = False
 ) -> None:
     """Open the account of a known user, and close everything in the end."""
     config = load(options["config"])
     name = checked_user(options["name"])
-    if not place(config.storage.maildir, name).is_dir():
+    root = place(config.storage.maildir, name)
+    _require_owner(root)
+    if not root.is_dir():
         known = config.users.file is not None and name in directory.names(config.users.file)
         if not (new and known):
             raise CommandError(f"{name} has no mail yet" if known else f"there is no user {name}")

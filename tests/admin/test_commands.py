@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import pwd
 import stat
 import subprocess
 import sys
@@ -124,6 +125,13 @@ class Tests(TestCase):
             for name in files:
                 self.assertEqual(stat.S_IMODE(os.stat(Path(place) / name).st_mode), 0o600, name)
             self.assertTrue(folders or files or Path(place).name in {"cur", "new", "tmp"})
+
+    async def test_the_superuser_makes_no_files_in_the_mail_of_others(self) -> None:
+        self.run_command(commands.add_user, "user", "add", "ann", "--password-stdin", "-s", "PLAIN")
+        for uid, name in ((1, pwd.getpwuid(1).pw_name), (2**31 - 2, "user 2147483646")):
+            status = os.stat_result((0o40700, 0, 0, 1, uid, 0, 0, 0, 0, 0))
+            with patch.object(commands.os, "geteuid", return_value=0), patch.object(Path, "stat", return_value=status):
+                await self.refused(f"belongs to {name}; run this", commands.list_folders, "mailbox", "list", "ann")
 
     async def refused(self, text: str, function: Any, *words: str) -> None:
         with pytest.raises(CommandError, match=text):
