@@ -71,6 +71,9 @@ class Listener(Protocol):
     def found(self, folder: int, uids: Sequence[int]) -> None:
         """Messages that have `arrived` were delivered by others: nobody has read them yet."""
 
+    def promised(self, folder: int, uidnext: int) -> None:
+        """Another server has said that the next UID is this one."""
+
     def flagged(self, folder: int, uids: Sequence[int], flags: Sequence[Flags], modseq: int, origin: object) -> None:
         """Messages have other flags."""
 
@@ -285,6 +288,10 @@ class Lane:
         if watch is not None:
             watch.ours(came, went)
 
+    def others_listed(self, folder: LaneFolder) -> bool:
+        """Whether another server may have written the UID list since it was read here."""
+        return folder.uidlist is None or folder.uidlist.stamp != uidlist_stamp(self.own_files(folder).directory)
+
     def assign(self, folder: LaneFolder, count: int, held: bool = False) -> range:
         """UIDs for new messages, reserved in `dovecot-uidlist` beforehand; `save` the folder.
 
@@ -294,8 +301,7 @@ class Lane:
             held: the caller holds the lock of the list.
         """
         row, fd = folder.row, self.own_files(folder).directory
-        others = folder.uidlist is None or folder.uidlist.stamp != uidlist_stamp(fd)
-        if others or row.uidnext + count > row.reserved:
+        if self.others_listed(folder) or row.uidnext + count > row.reserved:
             with mail_errors(), nullcontext() if held else locked(UIDLIST_FILE, fd):
                 self._reserve(folder, fd, count)
         first = row.uidnext

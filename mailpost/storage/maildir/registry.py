@@ -144,6 +144,13 @@ class Registry:
         if folder in self.mailboxes:
             self.mailboxes[folder].live.arrived(uids, flags, modseq, origin)
 
+    def promised(self, folder: int, uidnext: int) -> None:
+        """Another server has said that the next UID is this one."""
+        self.statuses.pop(folder, None)
+        if folder in self.mailboxes:
+            live = self.mailboxes[folder].live
+            live.uidnext = max(live.uidnext, uidnext)
+
     def flagged(self, folder: int, uids: Sequence[int], flags: Sequence[Flags], modseq: int, origin: object) -> None:
         """Messages have other flags."""
         self._touched(folder)

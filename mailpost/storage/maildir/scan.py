@@ -29,6 +29,12 @@ def look(lane: Lane, number: int) -> None:
             scan(lane, folder)
 
 
+def catch_up(lane: Lane, folder: LaneFolder) -> None:
+    """Before UIDs are given out: take note of messages to which another server has given lower ones."""
+    if lane.others_listed(folder):
+        look(lane, folder.row.id)
+
+
 def verify(lane: Lane, number: int) -> None:
     """List the folder once more if another program may have changed it unseen while we did."""
     folder = lane.folder(number)
@@ -294,7 +300,10 @@ def _follow(lane: Lane, folder: LaneFolder, files: HeldFiles, seen: dict[str, st
         return
     unseen = [base for base, entry in theirs.entries.items() if entry.uid >= row.uidnext and base not in seen]
     coming = set(unseen) - files.certainly_gone(unseen)[0] if unseen else ()
-    row.uidnext = max(row.uidnext, min([theirs.uidnext, *(theirs.entries[base].uid for base in coming)]))
+    uidnext = min([theirs.uidnext, *(theirs.entries[base].uid for base in coming)])
+    if uidnext > row.uidnext:
+        row.uidnext = uidnext
+        lane.news(lane.listener.promised, row.id, uidnext)
 
 
 def renumber(lane: Lane, folder: LaneFolder, theirs: UidList) -> None:

@@ -21,6 +21,7 @@ from mailpost.storage.index.messages import MessageRow, Source, Spans
 from mailpost.storage.maildir.delivery import Spool, TmpFile, copied_base, copy_messages, write_message
 from mailpost.storage.maildir.filename import INFO, base_of
 from mailpost.storage.maildir.lane import HeldFiles, Lane, LaneFolder
+from mailpost.storage.maildir.scan import catch_up
 from mailpost.storage.records import Appended, Copied, Stored
 
 APPENDING = "append"
@@ -53,6 +54,7 @@ def append(lane: Lane, number: int, incoming: Sequence[Incoming], origin: object
         for one in incoming:
             lane.batches.undo(one.abort)
     folder = lane.folder(number)
+    catch_up(lane, folder)
     letters = lane.letters(folder)
     uids = lane.assign(folder, len(incoming))
     rows: list[MessageRow] = []
@@ -113,6 +115,7 @@ def copy(lane: Lane, number: int, to: int, spans: Spans, *, move: bool, origin: 
         intent = _announce(lane, COPYING, to, list(bases.values()))
         found = [one for one in messages.sources(lane.db, number, spans) if one.uid in bases]
     source, target = lane.folder(number), lane.folder(to)
+    catch_up(lane, target)
     made = _link(lane, source, target, found, bases)
     if intent is not None:
         changes.end_intent(lane.db, intent)
