@@ -25,14 +25,14 @@ CACHE_FILE = "cache.sqlite3"
 TEXT_COLUMNS = ("subject", "from_", "to_", "cc", "bcc")
 """Columns of casemapped header texts; `to_` holds Summary.to."""
 
-_LAYOUT = 1
+_LAYOUT = 2
 _FORMAT = _LAYOUT << 16 | SUMMARY_FORMAT
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 _BY_UID = ("facts", "envelopes", "structures", "headers", "texts")
 _SCHEMA = """
     CREATE TABLE opened(boot TEXT);
-    CREATE TABLE folders(id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
+    CREATE TABLE folders(id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE);
     CREATE TABLE fieldsets(id INTEGER PRIMARY KEY, names BLOB NOT NULL UNIQUE);
     CREATE TABLE facts(folder INTEGER, uid INTEGER, size INTEGER, sent INTEGER, sent_day INTEGER,
         PRIMARY KEY(folder, uid)) WITHOUT ROWID;

@@ -17,6 +17,7 @@ class FolderRow:
     """One folder as the state knows it. `save` writes the fields that change."""
 
     id: int
+    """Never that of another folder again: there may be work waiting for the one that had it."""
     directory: str
     """Below the account's root; "." for INBOX."""
     mailbox_id: str

@@ -22,7 +22,7 @@ _MIGRATIONS = (
     """
     CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
     CREATE TABLE folders(
-        id INTEGER PRIMARY KEY,
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
         directory TEXT NOT NULL UNIQUE,
         mailbox_id TEXT NOT NULL UNIQUE,
         uidvalidity INTEGER NOT NULL,

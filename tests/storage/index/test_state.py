@@ -145,3 +145,9 @@ def test_a_generation_tells_another_process(tmp_path: Path) -> None:
     assert (ours.moved, theirs.moved) == (False, True)
     ours.close()
     theirs.close()
+
+
+def test_the_number_of_a_removed_folder_is_not_given_out_again(state: StateFile) -> None:
+    first = folders.add_folder(state.db, ".a", uidvalidity=1, modseq=1, special_use=None)
+    folders.remove_folder(state.db, first.id)
+    assert folders.add_folder(state.db, ".a", uidvalidity=2, modseq=2, special_use=None).id > first.id

@@ -354,3 +354,20 @@ class AccountTests(TestCase):
         self.assertTrue(file.name.endswith(":2,Sa"), file.name)
         self.assertEqual((self.place / "ann" / "dovecot-keywords").read_text(), "0 $Work\n")
         self.assertIn(f":{file.name.partition(':')[0]}\n", (self.place / "ann" / "dovecot-uidlist").read_text())
+
+    async def test_a_folder_of_the_same_name_does_not_get_what_was_waiting_for_the_one_before(self) -> None:
+        account = await self.account()
+        await account.append("INBOX", [NewMessage(b"Subject: new\r\n\r\n")])
+        await account.create("again")
+        await account.append("again", [NewMessage(b"Subject: old\r\n\r\n")])
+        await account.delete("again")
+        await account.create("again")
+        inbox = await account.open("INBOX")
+        await inbox.copy([1], "again")
+        inbox.release()
+        while account.upkeep.busy:
+            await later(0.05)
+        mailbox = await account.open("again")
+        ((_, envelope),) = await self.all_rows(mailbox, Attribute.ENVELOPE)
+        self.assertIn(b'"new"', envelope)
+        mailbox.release()
