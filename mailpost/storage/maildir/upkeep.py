@@ -112,10 +112,13 @@ class Upkeep:
 
         def done(result: Any) -> None:
             self._running.discard(running)
-            if isinstance(result, Failure) and not (
-                isinstance(result.value, MailError) and result.value.kind is ErrorKind.UNAVAILABLE
-            ):
+            if not isinstance(result, Failure):
+                return
+            if not isinstance(result.value, MailError):
                 self._log.failure("upkeep of {user} failed", failure=result, user=self._workers.user)
+            elif result.value.kind is not ErrorKind.UNAVAILABLE:
+                user, reason = self._workers.user, result.value.text
+                self._log.warn("upkeep of {user}: {reason}", user=user, reason=reason)
 
         running.addBoth(done)
 
