@@ -13,12 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
-from twisted.logger import Logger
-
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.storage.failpoints import passed
-
-_log = Logger()
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
@@ -51,23 +47,14 @@ class FileStamp(NamedTuple):
 
 @contextmanager
 def mail_errors() -> Iterator[None]:
-    """Turn an OSError that a client should hear of into a MailError; others pass as the bugs they are.
-
-    The client is told no path. The log is, when it is for the operator to do something about it.
-    """
+    """Turn an OSError that a client should hear of into a MailError; others pass as the bugs they are."""
     try:
         yield
     except OSError as error:
         known = _KINDS.get(error.errno or 0)
         if known is None:
             raise
-        if error.errno != errno.ENAMETOOLONG:
-            _log.warn("{path}: {reason}", path=_shown(error.filename), reason=error.strerror)
         raise MailError(*known) from error
-
-
-def _shown(name: str | bytes | int | None) -> str:
-    return os.fsdecode(name) if isinstance(name, str | bytes) else "a file"
 
 
 def open_directory(name: str | os.PathLike[str], dir_fd: int | None = None, follow: bool = False) -> int:

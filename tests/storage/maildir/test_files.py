@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 
 import pytest
-from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.storage.maildir import files
@@ -38,18 +37,6 @@ def test_errors_have_kinds_and_name_no_path(number: int, kind: ErrorKind) -> Non
         raise OSError(number, os.strerror(number), "/secret/path")
     assert caught.value.kind is kind
     assert "secret" not in caught.value.text
-
-
-def test_the_log_names_the_file_that_cannot_be_used() -> None:
-    events: list[LogEvent] = []
-    globalLogPublisher.addObserver(events.append)
-    try:
-        for number, name in ((errno.EACCES, b"1.x:2,"), (errno.EIO, None), (errno.ENAMETOOLONG, "long")):
-            with pytest.raises(MailError), mail_errors():
-                raise OSError(number, os.strerror(number), name)
-    finally:
-        globalLogPublisher.removeObserver(events.append)
-    assert [formatEvent(event) for event in events] == ["1.x:2,: Permission denied", "a file: Input/output error"]
 
 
 def test_a_bug_stays_a_bug() -> None:
