@@ -5,6 +5,7 @@ RFC: 9293 §3.8.4 (keepalive)
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
@@ -26,6 +27,8 @@ from twisted.internet.tcp import Connection
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
+
+from mailpost.mail.errors import ErrorKind, MailError
 
 log = Logger()
 
@@ -251,6 +254,19 @@ def why_lost(reason: Failure) -> str:
     if isinstance(about, list):
         return f"TLS: {', '.join(str(each[-1]) for each in about) or 'failed'}"
     return reason.getErrorMessage()
+
+
+def note_trouble(protocol: str, account: object, error: MailError) -> None:
+    """Tell the log what the system has refused, which the client is told without a path; nothing else is noted."""
+    cause = error.__cause__
+    if isinstance(cause, OSError) and error.kind is not ErrorKind.BAD_FOLDER_NAME:
+        log.warn(
+            "{protocol} command of {user} failed: {path}: {reason}",
+            protocol=protocol,
+            user=getattr(account, "user", "nobody"),
+            path=os.fsdecode(cause.filename) if isinstance(cause.filename, str | bytes) else "a file",
+            reason=cause.strerror,
+        )
 
 
 class ConnectionRecord:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,8 +13,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionLost
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
+from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.protocols.connection import (
     Connections,
     Outflow,
@@ -20,6 +24,7 @@ from mailpost.protocols.connection import (
     is_local,
     keep_alive,
     network_of,
+    note_trouble,
     why_lost,
 )
 
@@ -46,6 +51,31 @@ def test_what_counts_as_one_client() -> None:
     assert network_of("192.0.2.1") == "192.0.2.1"
     assert network_of("2001:db8:1:2:3::4") == network_of("2001:db8:1:2::") == "2001:db8:1:2::/64"
     assert network_of("2001:db8:1:3::") != network_of("2001:db8:1:2::")
+
+
+@pytest.mark.parametrize(
+    ("kind", "cause", "lines"),
+    [
+        (
+            ErrorKind.NO_PERMISSION,
+            OSError(errno.EACCES, "Permission denied", b"1.x:2,"),
+            ["TEST command of ann failed: 1.x:2,: Permission denied"],
+        ),
+        (ErrorKind.DISK_FULL, OSError(errno.ENOSPC, "No space"), ["TEST command of ann failed: a file: No space"]),
+        (ErrorKind.BAD_FOLDER_NAME, OSError(errno.ENAMETOOLONG, "File name too long", "x"), []),
+        (ErrorKind.NO_SUCH_FOLDER, None, []),
+    ],
+)
+def test_the_log_names_what_the_system_refuses(kind: ErrorKind, cause: OSError | None, lines: list[str]) -> None:
+    error = MailError(kind, "No")
+    error.__cause__ = cause
+    events: list[LogEvent] = []
+    globalLogPublisher.addObserver(events.append)
+    try:
+        note_trouble("TEST", SimpleNamespace(user="ann"), error)
+    finally:
+        globalLogPublisher.removeObserver(events.append)
+    assert [formatEvent(event) for event in events] == lines
 
 
 @pytest.mark.parametrize(

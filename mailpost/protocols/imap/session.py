@@ -23,7 +23,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mailpost.mail.errors import MailError
-from mailpost.protocols.connection import Outflow
+from mailpost.protocols.connection import Outflow, note_trouble
 from mailpost.protocols.imap import compat
 from mailpost.protocols.imap.commands.context import Authentication, Completed, LiteralSink, State
 from mailpost.protocols.imap.commands.select import leave
@@ -315,6 +315,7 @@ class Session:
         try:
             await work
         except MailError as error:
+            note_trouble("IMAP", self._connection.account, error)
             self._outgoing.tagged(self.tag, b"NO", printable(error.text), code_of(error.kind))
         except ParseError as error:
             self._bad(error.text)
