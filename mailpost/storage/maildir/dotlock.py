@@ -1,7 +1,7 @@
 """Lock files (`name.lock`) that other mail programs honour too, Dovecot above all.
 
 The lock file holds "pid:host" of its owner. It counts as left behind when it has not been touched for two
-minutes, or when its owner is a process of this host that no longer runs.
+minutes, when its owner is a process of this host that no longer runs, or died before it could write its name.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from mailpost.mail.errors import ErrorKind, MailError
+from mailpost.storage.maildir.filename import is_running
 from mailpost.storage.maildir.files import FileStamp, create_file, file_stamp, read_file, write_all
 
 STALE_SECONDS = 120.0
 WAIT_SECONDS = 10.0
+UNNAMED_SECONDS = 1.0
 _SHORTEST_PAUSE = 0.002
 _LONGEST_PAUSE = 0.1
+_STARTED = time.time()
 
 
 @contextmanager
@@ -73,7 +76,8 @@ def _remove_stale(lock: str, dir_fd: int, stale_seconds: float) -> bool:
     if found is None:
         return True
     owner, stamp = found
-    if not _owner_gone(owner) and time.time() - stamp.mtime_ns / 1e9 < stale_seconds:
+    since = stamp.mtime_ns / 1e9
+    if not _owner_gone(owner, since) and time.time() - since < stale_seconds:
         return False
     if file_stamp(lock, dir_fd) == stamp:
         with suppress(FileNotFoundError):
@@ -81,14 +85,13 @@ def _remove_stale(lock: str, dir_fd: int, stale_seconds: float) -> bool:
     return True
 
 
-def _owner_gone(owner: bytes) -> bool:
+def _owner_gone(owner: bytes, since: float) -> bool:
+    """Whether whoever made the lock at this time (seconds since the epoch) does not run any more."""
+    if not owner:  # whoever lives writes his name the moment after
+        return abs(time.time() - since) > UNNAMED_SECONDS
     pid, _, host = owner.decode("utf-8", "replace").partition(":")
     if host.strip() != socket.gethostname() or not pid.isdigit() or int(pid) == 0:
         return False
-    try:
-        os.kill(int(pid), 0)
-    except (ProcessLookupError, OverflowError):
-        return True
-    except PermissionError:
-        return False
-    return False
+    if int(pid) == os.getpid():
+        return since < _STARTED  # one before us had our number: in a container all may have the same
+    return not is_running(int(pid))

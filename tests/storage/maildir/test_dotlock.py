@@ -119,3 +119,19 @@ def test_a_lock_released_meanwhile_is_taken_at_once(root: Path, root_fd: int, mo
     monkeypatch.setattr(dotlock, "read_file", vanish)
     with locked("x", root_fd, wait_seconds=0):
         assert (root / "x.lock").read_text().startswith(f"{os.getpid()}:")
+
+
+def test_a_lock_whose_owner_died_before_it_wrote_its_name_is_taken_over(root: Path, root_fd: int) -> None:
+    (root / "x.lock").touch()
+    started = time.monotonic()
+    with locked("x", root_fd, wait_seconds=5):
+        assert (root / "x.lock").read_text().startswith(f"{os.getpid()}:")
+    assert time.monotonic() - started >= dotlock.UNNAMED_SECONDS - 0.1
+
+
+def test_a_lock_of_one_before_us_with_our_number_is_taken_over(root: Path, root_fd: int) -> None:
+    (root / "x.lock").write_text(f"{os.getpid()}:{socket.gethostname()}")
+    then = dotlock._STARTED - 10
+    os.utime(root / "x.lock", (then, then))
+    with locked("x", root_fd, wait_seconds=0):
+        assert (root / "x.lock").exists()
