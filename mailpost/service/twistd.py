@@ -20,6 +20,10 @@ from mailpost.service.config import ConfigError, load
 from mailpost.service.demo import DEFAULT_FOLDER, DemoServer, demo_config
 from mailpost.service.server import CannotStartError, MailServer
 
+SWITCH_SECONDS = 0.001
+"""How long a thread may keep the interpreter while others want it (Python: 0.005): the reactor waits so long for it
+several times in a turn, and with it everybody whose answer is ready."""
+
 
 class Options(usage.Options, AuthOptionMixin):
     """What can stand behind `twistd mailpost`."""
@@ -81,6 +85,7 @@ def refuse(problem: Exception) -> NoReturn:
 
 def makeService(options: Options) -> IService:
     """The server that these options ask for."""
+    sys.setswitchinterval(SWITCH_SECONDS)
     from twisted.internet import reactor
 
     from mailpost.service.assembly import build

@@ -53,6 +53,11 @@ def dead(db: sqlite3.Connection, folder: int) -> set[str]:
     return {base for (base,) in db.execute("SELECT base FROM dead WHERE folder=?", (folder,))}
 
 
+def any_dead(db: sqlite3.Connection, folder: int) -> bool:
+    """Whether any files of the folder are to be removed."""
+    return db.execute("SELECT 1 FROM dead WHERE folder=? LIMIT 1", (folder,)).fetchone() is not None
+
+
 def bury(db: sqlite3.Connection, folder: int, bases: Iterable[str]) -> None:
     """These files are no more."""
     db.executemany("DELETE FROM dead WHERE folder=? AND base=?", [(folder, base) for base in bases])

@@ -222,14 +222,14 @@ def folders_unwritten(db: sqlite3.Connection) -> list[int]:
     return [folder for (folder,) in db.execute("SELECT DISTINCT folder FROM messages WHERE flags != file_flags")]
 
 
-def deleted(db: sqlite3.Connection, folder: int, spans: Spans | None) -> list[tuple[int, str]]:
-    """(UID, file name) of messages with \\Deleted, in these spans or anywhere, ascending."""
+def deleted(db: sqlite3.Connection, folder: int, spans: Spans | None, most: int = 0xFFFF_FFFF) -> list[tuple[int, str]]:
+    """(UID, file name) of the first messages with \\Deleted, in these spans or anywhere, ascending."""
     found: list[tuple[int, str]] = []
     for span in [_EVERYTHING] if spans is None else spans:
         found += db.execute(
             "SELECT uid, name FROM messages JOIN files USING(folder, uid)"
-            " WHERE folder=? AND uid BETWEEN ? AND ? AND flags & ? ORDER BY uid",
-            (folder, *span, _DELETED_BIT),
+            " WHERE folder=? AND uid BETWEEN ? AND ? AND flags & ? ORDER BY uid LIMIT ?",
+            (folder, *span, _DELETED_BIT, most - len(found)),
         ).fetchall()
     return found
 

@@ -187,6 +187,8 @@ class MaildirAccount:
             info = self.registry.selectable(name)
         mailbox = self.registry.mailboxes.get(info.number)
         if mailbox is None:
+            while await self.workers.write(scan.look, info.number):
+                pass
             await self.workers.write(scan.load, info.number)
             mailbox = self.registry.mailboxes.get(info.number)
             if mailbox is None:
@@ -240,7 +242,8 @@ class MaildirAccount:
         mailbox.dirty = False
         mailbox.looking = []
         try:
-            await self.workers.chore(scan.look, mailbox.folder.number)
+            while await self.workers.chore(scan.look, mailbox.folder.number):
+                pass
         except MailError as error:
             mailbox.dirty = True
             if error.kind is not ErrorKind.NO_SUCH_FOLDER:
@@ -283,7 +286,8 @@ class MaildirAccount:
             if counts is None or counts.recent != mailbox.recent:
                 counts = mailbox.status(await self._size(info))
         else:
-            await self.workers.write(scan.look, info.number)
+            while await self.workers.write(scan.look, info.number):
+                pass
             counts = self.registry.statuses.get(info.number)
             if counts is None:
                 rough = await self.workers.write(counting.count, info.number)
@@ -341,12 +345,17 @@ class MaildirAccount:
 
     async def expunge(self, folder: FolderInfo, spans: Spans | None, origin: object | None) -> list[int]:
         """Remove messages with \\Deleted; on a full disk the ballast goes first."""
-        try:
-            gone = await self.workers.write(writing.expunge, folder.number, spans, origin)
-        except MailError as error:
-            if error.kind not in {ErrorKind.DISK_FULL, ErrorKind.OVER_QUOTA}:
-                raise
-            await self.workers.read(self._opened.ballast.release)
-            gone = await self.workers.write(writing.expunge, folder.number, spans, origin)
+        gone: list[int] = []
+        more = True
+        while more:
+            try:
+                some = await self.workers.write(writing.expunge, folder.number, spans, origin)
+            except MailError as error:
+                if error.kind not in {ErrorKind.DISK_FULL, ErrorKind.OVER_QUOTA}:
+                    raise
+                await self.workers.read(self._opened.ballast.release)
+                some = await self.workers.write(writing.expunge, folder.number, spans, origin)
+            gone += some
+            more = len(some) == writing.MOST_AT_ONCE
         self.workers.drop(folder, gone)
         return gone

@@ -134,15 +134,19 @@ def _rewrite(lane: Lane, folder: LaneFolder, fd: int, known: UidList | None) -> 
     row.reserved = uidnext if theirs <= max(row.reserved, row.uidnext) else 0
 
 
+def remove_files(lane: Lane, number: int, seconds: float = SLICE) -> bool:
+    """Remove files of expunged messages; False when they all are gone."""
+    return bury(lane, number, seconds)
+
+
 def finish(lane: Lane, number: int, first_recent: int) -> None:
-    """All else that is written behind: lines of the UID list, files of expunged messages, who is recent.
+    """All else that is written behind: lines of the UID list, who is recent.
 
     Args:
         lane: the account.
         number: the folder.
         first_recent: `LiveMailbox.first_recent`; 0 where that is not known.
     """
-    bury(lane, number)
     write_uids(lane, number)
     folder = lane.folder(number)
     if first_recent > folder.row.first_recent:

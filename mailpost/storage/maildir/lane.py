@@ -115,6 +115,18 @@ class Expecting(Protocol):
         """These file names are about to come and go."""
 
 
+@dataclass(slots=True)
+class Newcomers:
+    """Messages without rows, so many that they get them in several jobs: the oldest first, as if it were one job."""
+
+    waiting: list[str]
+    """File names in new, to be moved over to cur."""
+    undated: list[str]
+    """File names in cur whose mtime has not been asked for."""
+    dated: list[tuple[int, str]]
+    """(mtime, file name in cur); in order when the others are empty, the oldest last."""
+
+
 class LaneFolder:
     """One folder in the lane. `row` is written back by whoever changes it."""
 
@@ -128,9 +140,13 @@ class LaneFolder:
         """False when the row must be read again."""
         self.verify = False
         """List the directory once more when it is quiet: another program may have changed it together with us."""
+        self.doomed: list[str] = []
+        """Files of expunged messages that are still to be removed; the state calls them dead."""
+        self.newcomers: Newcomers | None = None
+        """Forgotten when anything is in doubt: then the directories are listed again."""
         if before is not None:  # what is compared with the files whenever it is used need not be read again
             self.letters, self.letters_stamp = before.letters, before.letters_stamp
-            self.uidlist, self.verify = before.uidlist, before.verify
+            self.uidlist, self.verify, self.doomed = before.uidlist, before.verify, before.doomed
 
 
 def cache_key(row: FolderRow) -> str:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from typing import TypeVar
 
 from mailpost.mail.flags import Flags
 from mailpost.storage.index import changes, messages
@@ -14,32 +15,50 @@ from mailpost.storage.index.messages import MessageRow
 from mailpost.storage.maildir.dotlock import locked
 from mailpost.storage.maildir.filename import base_of, letters_of
 from mailpost.storage.maildir.files import mail_errors
-from mailpost.storage.maildir.lane import CLOCK_TICK_NS, HeldFiles, Lane, LaneFolder
+from mailpost.storage.maildir.lane import CLOCK_TICK_NS, HeldFiles, Lane, LaneFolder, Newcomers
 from mailpost.storage.maildir.uidlist import UIDLIST_FILE, UidEntry, UidList, append_uids, uidlist_stamp, write_uidlist
 
+T = TypeVar("T")
+
+SLICE = 0.008
+"""Seconds that one job takes of many messages: so long may somebody who waits for the lane be held up."""
+_MOST_AT_ONCE = 256
+_CHUNK = 32
 _MOST_ROUNDS = 5
 
 
-def look(lane: Lane, number: int) -> None:
-    """Take note of what happened outside; quick when the directories' mtimes are those of the last time."""
+def look(lane: Lane, number: int) -> bool:
+    """Take note of what happened outside; quick when the directories' mtimes are those of the last time.
+
+    Returns:
+        Whether there is more to do, for another job: others who want the lane may have their turn before.
+    """
     folder = lane.folder(number)
+    if folder.newcomers is not None:
+        _take_in(lane, folder, folder.newcomers)
+        return True
     files = lane.own_files(folder)
     with mail_errors():
         if files.changed_at() != (folder.row.cur_mtime, folder.row.new_mtime):
             scan(lane, folder)
+    return folder.newcomers is not None
 
 
 def catch_up(lane: Lane, folder: LaneFolder) -> None:
     """Before UIDs are given out: take note of messages to which another server has given lower ones."""
     if lane.others_listed(folder):
-        look(lane, folder.row.id)
+        while look(lane, folder.row.id):
+            pass
 
 
-def verify(lane: Lane, number: int) -> None:
-    """List the folder once more if another program may have changed it unseen while we did."""
+def verify(lane: Lane, number: int) -> bool:
+    """List the folder once more if another program may have changed it unseen while we did; whether there is more."""
     folder = lane.folder(number)
-    if folder.verify:
+    if folder.newcomers is not None:
+        _take_in(lane, folder, folder.newcomers)
+    elif folder.verify:
         scan(lane, folder)
+    return folder.newcomers is not None
 
 
 def relist(lane: Lane, number: int) -> None:
@@ -88,19 +107,83 @@ def scan(lane: Lane, folder: LaneFolder, keywords: Mapping[str, Flags] | None = 
         if dead:
             _bury(lane, folder, files, {base: seen.pop(base, None) for base in dead})
         _undo(files, {base: seen.pop(base, None) for base in changes.unfinished(lane.db, row.id)})
-        new_mtime = _accept(files, seen, cur_mtime)
         known = {base_of(name): (uid, name) for uid, name in messages.names(lane.db, row.id)}
+        if keywords is None:
+            folder.newcomers = _too_many(files, seen, known, theirs)
+        new_mtime = _accept(files, seen, cur_mtime) if folder.newcomers is None else 0
         gone = _gone(files, known, seen)
         _expunged(lane, folder, [known[base][0] for base in gone])
         renamed = [(uid, name, seen[base]) for base, (uid, name) in known.items() if seen.get(base, name) != name]
-        fresh = [name for base, name in seen.items() if base not in known]
+        fresh = [name for base, name in seen.items() if base not in known] if folder.newcomers is None else []
         with _others_done(lane, folder, files.directory, fresh, [name for *_, name in renamed]) as held:
             _renamed(lane, folder, renamed)
-            _arrived(lane, folder, files, fresh, keywords or {}, held=held)
-        _follow(lane, folder, files, seen)
+            _arrived(lane, folder, files, _dated(files, fresh), keywords or {}, held=held)
+        if folder.newcomers is None:
+            _follow(lane, folder, files, seen)
     row.cur_mtime, row.new_mtime = _settled(cur_mtime.value), _settled(new_mtime)
+    if folder.newcomers is not None:
+        row.cur_mtime = 0
     folder.verify = False
     lane.save(folder)
+
+
+def _too_many(
+    files: HeldFiles, seen: Mapping[str, str], known: Mapping[str, tuple[int, str]], theirs: UidList | None
+) -> Newcomers | None:
+    """The messages without rows if there are too many for one job; never those that have their UIDs already."""
+    listed = theirs.entries if theirs is not None else {}
+    waiting = {base_of(name): name for name in os.listdir(files.new) if not name.startswith(".")}
+    strangers = (seen.keys() | waiting.keys()) - known.keys()
+    if len(strangers) <= _MOST_AT_ONCE or not strangers.isdisjoint(listed):
+        return None
+    return Newcomers(
+        waiting=[name for base, name in waiting.items() if base not in seen],
+        undated=[seen[base] for base in strangers if base in seen],
+        dated=[],
+    )
+
+
+def _take_in(lane: Lane, folder: LaneFolder, newcomers: Newcomers) -> None:
+    """Go on for a slice of time with messages that get rows in several jobs."""
+    files = lane.own_files(folder)
+    until = time.monotonic() + SLICE
+    with mail_errors():
+        while time.monotonic() < until:
+            if newcomers.waiting:
+                names = files.accept(_taken(newcomers.waiting))
+                newcomers.undated += [name for name in names if name is not None]
+            elif newcomers.undated:
+                newcomers.dated += _dated(files, _taken(newcomers.undated))
+                if not newcomers.undated:
+                    newcomers.dated.sort(reverse=True)
+            elif not newcomers.dated or _listed_since(lane, folder, newcomers):
+                folder.newcomers = None  # what is left, if anything, is found by the next listing
+                break
+            else:
+                some = sorted(_taken(newcomers.dated))
+                with _others_done(lane, folder, files.directory, [name for _, name in some], ()) as held:
+                    _arrived(lane, folder, files, some, {}, held=held)
+    lane.save(folder)
+
+
+def _listed_since(lane: Lane, folder: LaneFolder, newcomers: Newcomers) -> bool:
+    """Whether another server has given UIDs to any of them: then all are to be taken in together, in its order."""
+    if not lane.others_listed(folder):
+        return False
+    theirs = lane.current_uidlist(folder, lane.own_files(folder).directory)
+    return theirs is not None and any(base_of(name) in theirs.entries for _, name in newcomers.dated)
+
+
+def _taken(some: list[T]) -> list[T]:
+    """Take a few from the end."""
+    taken = some[-_CHUNK:]
+    del some[-_CHUNK:]
+    return taken
+
+
+def _dated(files: HeldFiles, names: Sequence[str]) -> list[tuple[int, str]]:
+    """(mtime, file name) of those that are there, the oldest first."""
+    return sorted((facts.mtime, name) for name, facts in zip(names, files.facts(names), strict=True) if facts)
 
 
 class _CurMtime:
@@ -151,7 +234,10 @@ def _settled(mtime: int) -> int:
 
 
 def _bury(lane: Lane, folder: LaneFolder, files: HeldFiles, dead: dict[str, str | None]) -> None:
-    """Remove files that were expunged before a crash."""
+    """Remove files that were expunged before a crash; many of them are left to the work behind."""
+    if len(dead) > _CHUNK:
+        lane.news(lane.listener.behind, folder.row.id)
+        return
     _undo(files, dead)
     changes.bury(lane.db, folder.row.id, dead)
 
@@ -244,12 +330,17 @@ def _expunged(lane: Lane, folder: LaneFolder, uids: list[int]) -> None:
 
 
 def _arrived(
-    lane: Lane, folder: LaneFolder, files: HeldFiles, names: list[str], keywords: Mapping[str, Flags], *, held: bool
+    lane: Lane,
+    folder: LaneFolder,
+    files: HeldFiles,
+    dated: Sequence[tuple[int, str]],
+    keywords: Mapping[str, Flags],
+    *,
+    held: bool,
 ) -> None:
     """Give messages that are new here their UIDs: those that another server gave them, or the next ones by age."""
-    if not names:
+    if not dated:
         return
-    dated = sorted((facts.mtime, name) for name, facts in zip(names, files.facts(names), strict=True) if facts)
     row = folder.row
     known = lane.current_uidlist(folder, files.directory)
     entries = known.entries if known is not None and known.uidvalidity == row.uidvalidity else {}

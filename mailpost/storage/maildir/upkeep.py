@@ -145,11 +145,12 @@ class Upkeep:
         mailbox = self._registry.mailboxes.get(folder)
         recent = mailbox.live.first_recent if mailbox is not None else 0
         try:
-            jobs = workers.jobs
-            while await workers.chore(behind.write_flags, folder):
-                if workers.jobs != jobs and not self._closed:
-                    await self._pause(PAUSE_SECONDS)  # somebody else is at work
+            for work in (behind.write_flags, behind.remove_files):
                 jobs = workers.jobs
+                while await workers.chore(work, folder):
+                    if workers.jobs != jobs and not self._closed:
+                        await self._pause(PAUSE_SECONDS)  # somebody else is at work
+                    jobs = workers.jobs
             await workers.chore(behind.finish, folder, recent)
         except MailError as error:
             if error.kind not in {ErrorKind.NO_SUCH_FOLDER, ErrorKind.UNAVAILABLE}:
@@ -173,7 +174,8 @@ class Upkeep:
                 self._verify[folder] = None
             else:
                 with _folder_may_go():
-                    await self._workers.chore(scan.verify, folder)
+                    while await self._workers.chore(scan.verify, folder):
+                        pass
 
     # -- summaries
 

@@ -24,6 +24,10 @@ from mailpost.storage.maildir.lane import HeldFiles, Lane, LaneFolder
 from mailpost.storage.maildir.scan import catch_up
 from mailpost.storage.records import Appended, Copied, Stored
 
+MOST_AT_ONCE = 500
+"""Messages that one job expunges, so that others who want the lane have their turn."""
+_FEW = 32
+"""Files that are removed before the answer; more are removed behind it."""
 APPENDING = "append"
 COPYING = "copy"
 
@@ -180,9 +184,13 @@ def store(
 
 
 def expunge(lane: Lane, number: int, spans: Spans | None, origin: object) -> list[int]:
-    """Remove messages with \\Deleted: from the state first, their files once that is committed."""
+    """Remove messages with \\Deleted: from the state first, their files once that is committed.
+
+    Returns:
+        The UIDs; when they are `MOST_AT_ONCE` there may be more, for another job.
+    """
     folder = lane.folder(number)
-    doomed = messages.deleted(lane.db, number, spans)
+    doomed = messages.deleted(lane.db, number, spans, MOST_AT_ONCE)
     if doomed:
         _take_out(lane, folder, doomed, origin)
     return [uid for uid, _ in doomed]
@@ -196,7 +204,11 @@ def _take_out(lane: Lane, folder: LaneFolder, doomed: Sequence[tuple[int, str]],
     changes.add_dead(lane.db, folder.row.id, [base_of(name) for _, name in doomed])
     lane.save(folder)
     lane.news(lane.listener.expunged, folder.row.id, uids, modseq, origin)
-    lane.batches.afterwards(partial(_remove_files, lane, folder, [name for _, name in doomed]))
+    names = [name for _, name in doomed]
+    if len(names) <= _FEW and not folder.doomed:
+        lane.batches.afterwards(partial(_remove_files, lane, folder, names))
+    else:
+        lane.batches.afterwards(partial(folder.doomed.extend, names))
 
 
 def _remove_files(lane: Lane, folder: LaneFolder, names: list[str]) -> None:
@@ -206,21 +218,22 @@ def _remove_files(lane: Lane, folder: LaneFolder, names: list[str]) -> None:
         _unlink(files, names)
 
 
-def bury(lane: Lane, number: int) -> None:
-    """Make sure that the files of expunged messages are gone, and forget them."""
+def bury(lane: Lane, number: int, seconds: float) -> bool:
+    """Remove files of expunged messages for a slice of time; False when they all are gone, and forgotten."""
     folder = lane.folder(number)
+    if not folder.doomed:
+        dead = changes.dead(lane.db, number)
+        left = {base_of(name): name for name in os.listdir(lane.own_files(folder).cur)} if dead else {}
+        folder.doomed = [left[base] for base in dead & left.keys()]
+        if not folder.doomed:
+            changes.bury(lane.db, number, dead)
+    until = time.monotonic() + seconds
+    while folder.doomed and time.monotonic() < until:
+        some, folder.doomed[-_FEW:] = folder.doomed[-_FEW:], []
+        with lane.own_change(folder) as files:
+            _unlink(files, some)
     lane.save(folder)  # its mtime of cur is that after the removal
-    dead = changes.dead(lane.db, number)
-    if not dead:
-        return
-    files = lane.own_files(folder)
-    left = {base_of(name): name for name in os.listdir(files.cur)}
-    remaining = dead & left.keys()
-    if remaining:
-        with lane.own_change(folder):
-            _unlink(files, [left[base] for base in remaining])
-        lane.save(folder)
-    changes.bury(lane.db, number, dead)
+    return bool(folder.doomed) or bool(changes.any_dead(lane.db, number))
 
 
 def undo(lane: Lane, number: int, bases: Sequence[str]) -> None:
