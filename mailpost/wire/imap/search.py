@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from mailpost.mail.encodings import decode_charset, known_charset
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.flags import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
 from mailpost.mail.searchkeys import (
@@ -38,7 +39,7 @@ from mailpost.wire.imap.grammar import MOST_DEPTH, MOST_KEYS, ParseError
 from mailpost.wire.imap.reader import Reader
 
 CHARSETS = (b"US-ASCII", b"UTF-8")
-"""What strings of a search may be in."""
+"""What strings of a search are best in; others that are known are taken, too."""
 
 
 class SearchReturn(Enum):
@@ -85,13 +86,14 @@ def parse_search(reader: Reader, uid: bool = False) -> Search:
         options = reader.items(lambda: reader.choice(_RETURNS, "a result option"), "result options", least=0)
         returns = frozenset(options or (SearchReturn.ALL,))
         reader.space()
+    charset = "utf-8"
     if reader.accept_word(b"CHARSET"):
         reader.space()
-        charset = reader.astring("a charset").upper()
-        if charset not in CHARSETS:
-            raise MailError(ErrorKind.BAD_CHARSET, "Searches are in US-ASCII or UTF-8")
+        charset = reader.astring("a charset").decode("ascii", "replace")
+        if not known_charset(charset):
+            raise MailError(ErrorKind.BAD_CHARSET, "This charset is not known")
         reader.space()
-    keys = _Keys(reader)
+    keys = _Keys(reader, charset)
     found = [keys.key(0)]
     while not reader.at_end():
         reader.space()
@@ -99,11 +101,24 @@ def parse_search(reader: Reader, uid: bool = False) -> Search:
     return Search(found[0] if len(found) == 1 else And(tuple(found)), returns, keys.modseq, uid)
 
 
+_STRICT = ("us-ascii", "utf-8")
+"""Charsets whose strings must be what they say: US-ASCII is taken for UTF-8."""
+
+
+def _any(keys: list[SearchKey]) -> SearchKey:
+    """Any of these keys, as a tree that is not deep."""
+    if len(keys) == 1:
+        return keys[0]
+    middle = len(keys) // 2
+    return Or(_any(keys[:middle]), _any(keys[middle:]))
+
+
 class _Keys:
     """Takes search keys one after the other, and counts them."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, charset: str) -> None:
         self._reader = reader
+        self._charset = charset
         self._count = 0
         self.modseq = False
 
@@ -138,10 +153,22 @@ class _Keys:
         return Not(self.key(depth + 1))
 
     def alternative(self, depth: int) -> SearchKey:
-        """OR SP search-key SP search-key"""
-        first = self.key(depth + 1)
-        self._reader.space()
-        return Or(first, self.key(depth + 1))
+        """OR SP search-key SP search-key
+
+        Clients look for one of a hundred addresses by as many ORs in each other; these count as one level.
+        """
+        found: list[SearchKey] = []
+        wanted = 2
+        while True:
+            if self._reader.accept_word(b"OR"):
+                wanted += 1
+                if wanted > MOST_KEYS:
+                    raise ParseError(f"More than {MOST_KEYS} search keys")
+            else:
+                found.append(self.key(depth + 1))
+                if len(found) == wanted:
+                    return _any(found)
+            self._reader.space()
 
     def keyword(self, depth: int) -> SearchKey:
         """KEYWORD SP flag-keyword"""
@@ -161,8 +188,11 @@ class _Keys:
 
     def text(self) -> str:
         """Take an astring, decoded."""
+        octets = self._reader.astring("a string to search for")
+        if self._charset.lower() not in _STRICT:
+            return decode_charset(octets, self._charset)
         try:
-            return self._reader.astring("a string to search for").decode("utf-8")
+            return octets.decode("utf-8")
         except UnicodeDecodeError:
             raise ParseError("A string of the search is not UTF-8") from None
 
