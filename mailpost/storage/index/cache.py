@@ -72,9 +72,11 @@ class CacheFile:
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=OFF")
             db.execute("PRAGMA wal_autocheckpoint=4000")
-            if db.execute("PRAGMA user_version").fetchone() == (0,):
-                db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={_FORMAT}; COMMIT;")
             db.execute("BEGIN IMMEDIATE")
+            if db.execute("PRAGMA user_version").fetchone() == (0,):
+                for statement in _SCHEMA.split(";"):
+                    db.execute(statement)
+                db.execute(f"PRAGMA user_version={_FORMAT}")
             db.execute("DELETE FROM opened")
             db.execute("INSERT INTO opened VALUES(?)", (self._boot,))
             db.execute("COMMIT")

@@ -154,17 +154,26 @@ class StateFile:
         (version,) = db.execute("PRAGMA user_version").fetchone()
         if version > SCHEMA_VERSION:
             raise MailError(ErrorKind.UNAVAILABLE, "This account was written by a newer version of the server")
-        for number in range(version, SCHEMA_VERSION):
-            db.executescript(f"BEGIN IMMEDIATE; {_MIGRATIONS[number]} PRAGMA user_version={number + 1}; COMMIT;")
-        (sound,) = db.execute("PRAGMA quick_check(1)").fetchone() if version and self._unclean() else ("ok",)
+        if version < SCHEMA_VERSION:
+            self._migrate()
+        (sound,) = db.execute("PRAGMA quick_check(1)").fetchone() if version else ("ok",)
         if sound != "ok":
             raise DamagedError(str(sound))
 
-    def _unclean(self) -> bool:
-        """Whether a log was left behind, by a crash or by another process at work."""
-        with suppress(FileNotFoundError):
-            return os.stat(f"{self.path}-wal").st_size > 0
-        return False
+    def _migrate(self) -> None:
+        """Bring the schema up to date, unless another process has just done it."""
+        db = self.db
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+            for number in range(version, SCHEMA_VERSION):
+                for statement in _MIGRATIONS[number].split(";"):
+                    db.execute(statement)
+            db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+        db.execute("COMMIT")
 
     def harden(self) -> None:
         """Make all commits so far survive a power cut."""

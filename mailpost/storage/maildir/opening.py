@@ -34,6 +34,8 @@ class OpenedFiles:
     ballast: Ballast
     is_new: bool
     """The root was not there before."""
+    is_rebuilt: bool
+    """There was a Maildir and no state."""
     set_aside: str | None
     """Where a damaged state was put."""
     continues: bool
@@ -71,6 +73,7 @@ def open_files(root: Path, index: Path | None) -> OpenedFiles:
             place = str(root / _PREFIX) if index is None else str(index) + "/"
             if index is not None:
                 index.mkdir(mode=0o700, parents=True, exist_ok=True)
+            was_there = Path(place + STATE_FILE).exists()
             state, set_aside = _open_state(place + STATE_FILE)
             ballast = Ballast(root_fd)
             ballast.ensure()
@@ -89,6 +92,7 @@ def open_files(root: Path, index: Path | None) -> OpenedFiles:
                 is_clean=is_clean,
                 ballast=ballast,
                 is_new=is_new,
+                is_rebuilt=not (is_new or was_there),
                 set_aside=set_aside,
             )
     except BaseException:

@@ -107,6 +107,8 @@ class MaildirStore:
                     user=user,
                     path=opened.set_aside,
                 )
+            if opened.is_rebuilt:
+                self._log.warn("the index of {user} was not there: it is made from the Maildir", user=user)
             account = MaildirAccount(
                 user,
                 opened,

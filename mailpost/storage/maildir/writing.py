@@ -51,9 +51,10 @@ def append(lane: Lane, number: int, incoming: Sequence[Incoming], origin: object
     """Make messages of these, all or none, durable."""
     for one in incoming:
         lane.batches.undo(one.abort)
-    files = lane.own_files(lane.folder(number))
+    folder = lane.folder(number)
+    files = lane.own_files(folder)
     intent = None
-    if len(incoming) > 1:
+    if len(incoming) > 1 or _unsaid(lane, folder, [one.flags for one in incoming]):
         intent = _announce(lane, APPENDING, number, [_write(files, one).base for one in incoming])
         for one in incoming:
             lane.batches.undo(one.abort)
@@ -80,6 +81,12 @@ def append(lane: Lane, number: int, incoming: Sequence[Incoming], origin: object
     flags = [folder.bits.flags(row.flags) for row in rows]
     lane.news(lane.listener.arrived, number, uids, flags, modseq, origin)
     return Appended(folder.row.uidvalidity, uids)
+
+
+def _unsaid(lane: Lane, folder: LaneFolder, flags: Iterable[Flags]) -> bool:
+    """Whether the name of one file would not say all: then a single message is not whole by itself after a crash."""
+    letters = lane.letters(folder)
+    return any(letters.unlettered(each) for each in flags)
 
 
 def _announce(lane: Lane, operation: str, number: int, bases: Sequence[str]) -> int:
@@ -115,7 +122,8 @@ def copy(lane: Lane, number: int, to: int, spans: Spans, *, move: bool, origin: 
     found = messages.sources(lane.db, number, spans)
     bases = {one.uid: copied_base(one.name) for one in found}
     intent = None
-    if len(bases) > 1 or (move and bases):  # a single copy is whole by itself
+    source, target = lane.folder(number), lane.folder(to)
+    if len(bases) > 1 or (move and bases) or _unsaid(lane, target, [source.bits.flags(one.flags) for one in found]):
         intent = _announce(lane, COPYING, to, list(bases.values()))
         found = [one for one in messages.sources(lane.db, number, spans) if one.uid in bases]
     source, target = lane.folder(number), lane.folder(to)
