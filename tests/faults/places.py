@@ -39,9 +39,15 @@ def small_disk(place: Path, size: str) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
-def remount(place: Path, options: str) -> None:
-    """Change the options of a mount: "ro" or "rw"."""
-    subprocess.run(["mount", "-o", f"remount,{options}", str(place)], check=True)
+@contextmanager
+def read_only(place: Path) -> Iterator[None]:
+    """A folder on which nothing can be written, not even by root."""
+    subprocess.run(["mount", "--bind", str(place), str(place)], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(place)], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
 def fill(place: Path, spare: int = 0) -> Path:

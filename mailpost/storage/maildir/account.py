@@ -93,7 +93,7 @@ class MaildirAccount:
         self._released = released
         self._lane = Lane(opened.root_fd, layout, Batches(opened.state, opened.generation), self.registry)
         reading = Reading(opened.state_readers, opened.cache_readers, self._lane.files, summariser)
-        self.workers = Workers(user, offload, self._lane, opened.cache, reading)
+        self.workers = Workers(user, offload, self._lane, opened.cache, reading, ballast=opened.ballast)
         self.upkeep = Upkeep(self.workers, self.registry, clock)
         self._warm: OrderedDict[int, None] = OrderedDict()
         self._hearing = False
@@ -317,6 +317,7 @@ class MaildirAccount:
         incoming = [await self._incoming(message) for message in messages]
         if not incoming:
             return Appended(0, ())
+        await self.workers.need_room()
         appended = await self.workers.write(writing.append, info.number, incoming, origin)
         octets = [one.octets if isinstance(one.octets, bytes) else None for one in incoming]
         self.upkeep.fresh(info.number, list(zip(appended.uids, octets, strict=True)))
@@ -337,6 +338,7 @@ class MaildirAccount:
     async def copy(self, source: FolderInfo, spans: Spans, target: str, move: bool, origin: object | None) -> Copied:
         """Copy or move messages."""
         to = self.registry.selectable(target)
+        await self.workers.need_room()
         copied = await self.workers.write(writing.copy, source.number, to.number, spans, move=move, origin=origin)
         self.workers.keep_copies(source, to, list(zip(copied.source_uids, copied.target_uids, strict=True)))
         if move:
@@ -348,13 +350,7 @@ class MaildirAccount:
         gone: list[int] = []
         more = True
         while more:
-            try:
-                some = await self.workers.write(writing.expunge, folder.number, spans, origin)
-            except MailError as error:
-                if error.kind not in {ErrorKind.DISK_FULL, ErrorKind.OVER_QUOTA}:
-                    raise
-                await self.workers.read(self._opened.ballast.release)
-                some = await self.workers.write(writing.expunge, folder.number, spans, origin)
+            some = await self.workers.write_in_need(writing.expunge, folder.number, spans, origin)
             gone += some
             more = len(some) == writing.MOST_AT_ONCE
         self.workers.drop(folder, gone)

@@ -224,7 +224,7 @@ class MaildirMailbox:
         spans = self._spans(uids)
         if not spans:
             return Stored(())
-        return await self._workers.write(
+        return await self._workers.write_in_need(
             writing.store,
             self.folder.number,
             spans,

@@ -8,10 +8,13 @@ from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
+from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.summary import Summary
 from mailpost.storage.index.cache import CacheFile
 from mailpost.storage.maildir.batch import News
+from mailpost.storage.maildir.files import Ballast
 from mailpost.storage.maildir.lane import FolderInfo, Lane
 from mailpost.storage.maildir.reading import Reading
 from mailpost.storage.offload import Offload, Slices
@@ -29,9 +32,14 @@ class Workers:
         lane: what jobs of the writer lane work on.
         cache: the writing side of the cache.
         reading: what reader lanes work with.
+        ballast: the room that is given up for changes of what is there when the disk is full.
     """
 
-    def __init__(self, user: str, offload: Offload, lane: Lane, cache: CacheFile, reading: Reading) -> None:
+    _log = Logger()
+
+    def __init__(
+        self, user: str, offload: Offload, lane: Lane, cache: CacheFile, reading: Reading, *, ballast: Ballast
+    ) -> None:
         self.user = user
         self.reading = reading
         self.jobs = 0
@@ -42,11 +50,38 @@ class Workers:
         self._cache = cache
         self._writer = offload.writer(lane.batches)
         self._cache_writer = offload.writer(cache)
+        self._ballast = ballast
+        self._ballast_spent = False
 
     def write(self, job: Callable[Concatenate[Lane, P], T], *args: P.args, **named: P.kwargs) -> Deferred[T]:
         """Do a job of the writer lane; its news are applied when this answers. Cancelling only stops the waiting."""
         self.jobs += 1
         return self.chore(job, *args, **named)
+
+    async def write_in_need(self, job: Callable[Concatenate[Lane, P], T], *args: P.args, **named: P.kwargs) -> T:
+        """Do a job like `write` which is to be possible on a full disk too: the ballast goes first."""
+        try:
+            return await self.write(job, *args, **named)
+        except MailError as error:
+            if error.kind not in {ErrorKind.DISK_FULL, ErrorKind.OVER_QUOTA}:
+                raise
+        if not self._ballast_spent:
+            self._ballast_spent = True
+            self._log.warn("{user}: the disk is full: flags and expunges go on, new mail is refused", user=self.user)
+        await self.read(self._ballast.release)
+        return await self.write(job, *args, **named)
+
+    async def need_room(self) -> None:
+        """Before mail comes in: when the ballast was spent there is to be room for it again.
+
+        Raises:
+            MailError: DISK_FULL.
+        """
+        if self._ballast_spent:
+            if not await self.read(self._ballast.ensure):
+                raise MailError(ErrorKind.DISK_FULL, "The disk is full")
+            self._ballast_spent = False
+            self._log.info("{user}: there is room on the disk again", user=self.user)
 
     def chore(self, job: Callable[Concatenate[Lane, P], T], *args: P.args, **named: P.kwargs) -> Deferred[T]:
         """Do a job of the writer lane like `write`, which nobody waits for."""

@@ -18,7 +18,7 @@ _CODES = {
     ErrorKind.READ_ONLY: b"NOPERM",
     ErrorKind.NO_PERMISSION: b"NOPERM",
     ErrorKind.OVER_QUOTA: b"OVERQUOTA",
-    ErrorKind.DISK_FULL: b"UNAVAILABLE",
+    ErrorKind.DISK_FULL: b"OVERQUOTA",
     ErrorKind.MESSAGE_TOO_BIG: b"TOOBIG",  # RFC: 7889 §4, 4469 §5
     ErrorKind.LIMIT: b"LIMIT",
     ErrorKind.EXPUNGED: b"EXPUNGEISSUED",

@@ -191,7 +191,7 @@ def test_an_error_in_the_middle_of_a_message_is_told_at_its_end(server: Server) 
     client.sends(b"a APPEND INBOX {10+}\r\n12345")
     assert client.heard() == b""
     client.sends(b"67890\r\nb NOOP\r\n")
-    assert client.heard() == b"a NO [UNAVAILABLE] No room\r\nb OK NOOP completed\r\n"
+    assert client.heard() == b"a NO [OVERQUOTA] No room\r\nb OK NOOP completed\r\n"
     assert [each.aborted for each in spools] == [1]
 
 
@@ -313,7 +313,7 @@ def test_several_messages_of_which_one_is_refused(server: Server) -> None:
     client = server.logged_in()
     client.protocol.session.account.spool = spool
     client.sends(b"a APPEND INBOX {5+}\r\n12345 {5+}\r\n67890\r\nb NOOP\r\n")
-    assert client.heard() == b"a NO [UNAVAILABLE] No room\r\nb OK NOOP completed\r\n"
+    assert client.heard() == b"a NO [OVERQUOTA] No room\r\nb OK NOOP completed\r\n"
     assert [each.aborted for each in spools] == [1]
 
 

@@ -1,0 +1,118 @@
+"""A full disk, a read-only one, and folders that may not be read: what can be served is served."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.server import Twistd
+from tests.faults.client import MESSAGE, Client
+from tests.faults.places import as_somebody, fill, read_only
+
+BIG = MESSAGE + b"x" * 70 * 1000 + b"\r\n"
+BIGGER = MESSAGE + (b"x" * 70 + b"\r\n") * 20_000
+
+
+def files_of(account: Path) -> set[str]:
+    """All files but those of the index."""
+    return {
+        str(path.relative_to(account))
+        for path in account.rglob("*")
+        if path.is_file() and "mailpost-" not in path.name and "dovecot" not in path.name
+    }
+
+
+def troubles(server: Twistd) -> list[str]:
+    """What the log says of commands that failed."""
+    return [line for line in server.log.read_text().splitlines() if " failed: " in line or "could not be" in line]
+
+
+@pytest.mark.parametrize("octets", [MESSAGE, BIG, BIGGER])
+def test_a_full_disk_refuses_mail_and_serves_the_rest(start: Callable[..., Twistd], octets: bytes) -> None:
+    server = start(disk="8m")
+    account = server.folder / "mail/ann"
+    with Client(server.port) as ann:
+        for _ in range(20):
+            assert ann.append("INBOX").startswith(b"OK")
+        ann.ok("SELECT INBOX")
+        filler = fill(server.folder / "mail")
+        before = files_of(account)
+        done = b"OK"
+        for _ in range(300):  # what the databases hold in reserve is used up
+            if not (done := ann.append("INBOX", octets)).startswith(b"OK"):
+                break
+            before = files_of(account)
+        assert done.startswith(b"NO [OVERQUOTA]"), done
+        assert files_of(account) == before
+        assert troubles(server)
+        count = len(ann.ok("UID SEARCH ALL")[-1].split()) - 2
+        assert len(ann.ok("FETCH 1:* (UID FLAGS ENVELOPE BODY.PEEK[])")) >= count
+        ann.ok("STORE 1:5 +FLAGS (\\Seen \\Deleted)")
+        ann.ok("EXPUNGE")
+        assert len(ann.ok("UID SEARCH ALL")[-1].split()) - 2 == count - 5
+        filler.unlink()
+        assert ann.append("INBOX", octets).startswith(b"OK")
+    server.stop()
+    server.start()
+    with Client(server.port) as ann:
+        assert len(ann.uids("INBOX")) == count - 4
+        assert len(ann.ok("UID SEARCH SEEN")[-1].split()) - 2 == 0
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_a_read_only_account_leaves_the_others(start: Callable[..., Twistd]) -> None:
+    server = start(disk="8m")
+    bobs = server.folder / "mail/bob"
+    with Client(server.port, "bob") as bob:
+        assert bob.append("INBOX").startswith(b"OK")
+    server.stop()
+    with read_only(bobs):
+        server.start()
+        with Client(server.port) as ann:
+            assert ann.append("INBOX").startswith(b"OK")
+            done = refused_login(server.port, "bob")
+            assert done.startswith(b"NO ["), done
+            assert ann.append("INBOX").startswith(b"OK")
+        server.stop()
+    server.start()
+    with Client(server.port, "bob") as bob:
+        assert bob.uids("INBOX") == [1]
+    assert any("bob" in line for line in troubles(server))
+    assert "Traceback" not in server.log.read_text()
+
+
+def refused_login(port: int, user: str) -> bytes:
+    """What LOGIN says of an account that cannot be opened."""
+    with pytest.raises(AssertionError) as refused:
+        Client(port, user)
+    return bytes(refused.value.args[0][1])
+
+
+def test_a_folder_without_permission_leaves_the_others(start: Callable[..., Twistd]) -> None:
+    server = start(before=as_somebody())
+    with Client(server.port) as ann:
+        ann.ok("CREATE Shut")
+        ann.ok("CREATE Open")
+        assert ann.append("Shut").startswith(b"OK")
+        assert ann.append("Open").startswith(b"OK")
+    server.stop()
+    shut = server.folder / "mail/ann/.Shut"
+    shut.chmod(0)
+    try:
+        server.start()
+        with Client(server.port) as ann:
+            assert ann.uids("Open") == [1]
+            for command in ("SELECT Shut", "STATUS Shut (MESSAGES)"):
+                done, _ = ann.do(command)
+                assert done.startswith(b"NO [NOPERM]"), done
+            assert ann.append("Shut").startswith(b"NO [NOPERM]")
+            assert any(b"Shut" in line for line in ann.ok('LIST "" *'))
+            assert ann.append("Open").startswith(b"OK")
+            assert any("Permission denied" in line for line in troubles(server))
+            shut.chmod(0o700)
+            assert ann.uids("Shut") == [1]
+    finally:
+        shut.chmod(0o700)
+    assert "Traceback" not in server.log.read_text()
