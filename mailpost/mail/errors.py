@@ -47,3 +47,12 @@ class MailError(Exception):
         super().__init__(text)
         self.kind = kind
         self.text = text
+
+
+class IncompleteError(MailError):
+    """A search that could not read some messages; `found` are the UIDs of the others that match, ascending."""
+
+    def __init__(self, reason: MailError, found: list[int]) -> None:
+        super().__init__(reason.kind, reason.text)
+        self.__cause__ = reason.__cause__
+        self.found = found

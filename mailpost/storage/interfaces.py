@@ -143,11 +143,15 @@ class IMailpostMailbox(Interface):
             attributes: a tuple of `records.Attribute` and `records.HeaderFields`; the values follow it in order.
 
         Rows come in the order of `uids`; messages that are gone have none. A batch with OCTETS holds about 256 KiB, or
-        one message. The iterator may be abandoned at any time (its `aclose` frees what it holds).
+        one message. The iterator may be abandoned at any time (its `aclose` frees what it holds). Where messages are
+        there and cannot be read, it raises after the rows of all others.
         """
 
     def search(key: SearchKey) -> Answer[list[int]]:
-        """The UIDs that match, ascending. The key is resolved: no Sequence, UidSequence, SavedResult, Recent."""
+        """The UIDs that match, ascending. The key is resolved: no Sequence, UidSequence, SavedResult, Recent.
+
+        Raises IncompleteError, with those that match among the others, where messages cannot be read.
+        """
 
     def store(
         uids: Sequence[int],

@@ -10,7 +10,7 @@ from mailpost.mail.summary import Summary
 from mailpost.storage.index import cache, messages
 from mailpost.storage.maildir.filename import sizes_of
 from mailpost.storage.maildir.lane import FolderInfo, Lane
-from mailpost.storage.maildir.reading import Reading
+from mailpost.storage.maildir.reading import Reading, Refused
 from mailpost.storage.records import Status
 
 _MOST_READ = 1000
@@ -44,7 +44,7 @@ def total_size(reading: Reading, folder: FolderInfo) -> Generator[None, None, tu
     """The sum of RFC822.SIZE, and what was summarised for it. For a reader lane.
 
     RFC: 8438 §4: the sum may be above the true one, so that a name that tells the size is good enough where reading
-    all messages would take long; the background puts that right.
+    all messages would take long (the background puts that right), or where a message cannot be read.
     """
     with reading.cached.reading() as db:
         known, total = cache.total_size(db, cache.folder_number(db, folder.cache_key))
@@ -63,7 +63,11 @@ def total_size(reading: Reading, folder: FolderInfo) -> Generator[None, None, tu
         total += sum(told.values())
         lacking = [uid for uid, size in told.items() if not size]
     made: list[tuple[int, Summary]] = []
-    for group in reading.summaries(folder, lacking):
+    refused: Refused = {}
+    for group in reading.summaries(folder, lacking, refused):
         made += group or ()
         yield
+    unread = [names[uid] for uid in refused]
+    stored = [facts.size if facts else 0 for facts in reading.facts(folder, unread)]
+    total += sum(max(*(told or 0 for told in sizes_of(name)), size) for name, size in zip(unread, stored, strict=True))
     return total + sum(summary.size for _, summary in made), made

@@ -51,10 +51,17 @@ def mail_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        known = _KINDS.get(error.errno or 0)
-        if known is None:
-            raise
-        raise MailError(*known) from error
+        raise as_mail_error(error) from error
+
+
+def as_mail_error(error: OSError) -> MailError:
+    """What a client should hear of it; an error that is a bug is raised again."""
+    known = _KINDS.get(error.errno or 0)
+    if known is None:
+        raise error
+    told = MailError(*known)
+    told.__cause__ = error
+    return told
 
 
 def open_directory(name: str | os.PathLike[str], dir_fd: int | None = None, follow: bool = False) -> int:

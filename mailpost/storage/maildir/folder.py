@@ -29,7 +29,7 @@ from mailpost.storage.maildir.filename import (
     unique_names,
     with_letters,
 )
-from mailpost.storage.maildir.files import mail_errors, make_directory, open_directory
+from mailpost.storage.maildir.files import as_mail_error, mail_errors, make_directory, open_directory
 
 T = TypeVar("T")
 X = TypeVar("X")
@@ -41,6 +41,8 @@ _MOST_LISTINGS = 5
 _READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _MISSING = {errno.ENOENT, errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EAGAIN}
 """What opening or reading says of a file that is not there, or is no plain file."""
+_UNREADABLE = {errno.EACCES, errno.EPERM, errno.EIO}
+"""What it says of a file that is there and cannot be read: no concern of the other messages."""
 _TRUSTED_SIZE = 1 << 20
 """A larger size is asked of the file system, lest a false one costs memory."""
 
@@ -161,7 +163,7 @@ class FolderFiles:
         names.update((base_of(name), name) for name in moved if name is not None)
         return names
 
-    def read(self, wanted: Sequence[tuple[str, int]]) -> list[bytes | None]:
+    def read(self, wanted: Sequence[tuple[str, int]]) -> list[bytes | MailError | None]:
         """The octets of messages, line ends CRLF.
 
         Args:
@@ -169,9 +171,9 @@ class FolderFiles:
                 octets stored, whichever is known, or 0. Only speed depends on it.
 
         Returns:
-            In the same order; None for a message that is not found.
+            In the same order; None for a message that is not found, the error for one that is there and cannot be read.
         """
-        return self.batch(wanted, lambda name, size: _read(self.cur, name, size))
+        return self.batch(wanted, lambda name, size: _read_if_allowed(self.cur, name, size))
 
     def facts(self, names: Sequence[str]) -> list[FileFacts | None]:
         """Size and mtime of messages in the same order; None for one that is not found."""
@@ -300,6 +302,15 @@ def _list_into(found: dict[str, str], repeated: list[str], prefix: str, dir_fd: 
         if base in found or base in others:
             repeated.append(prefix + name)
         found[base] = name
+
+
+def _read_if_allowed(dir_fd: int, name: str, size: int) -> bytes | MailError:
+    try:
+        return _read(dir_fd, name, size)
+    except OSError as error:
+        if error.errno not in _UNREADABLE:
+            raise
+        return as_mail_error(error)
 
 
 def _read(dir_fd: int, name: str, size: int) -> bytes:

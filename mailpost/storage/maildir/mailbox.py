@@ -17,7 +17,7 @@ from mailpost.storage.interfaces import IMailpostMailbox
 from mailpost.storage.live import LiveMailbox
 from mailpost.storage.maildir import scan, writing
 from mailpost.storage.maildir.lane import FolderInfo
-from mailpost.storage.maildir.reading import Batch
+from mailpost.storage.maildir.reading import Batch, Refused
 from mailpost.storage.maildir.searching import Facts, Scans, Search
 from mailpost.storage.maildir.watch import FolderWatch
 from mailpost.storage.maildir.workers import Workers
@@ -116,26 +116,31 @@ class MaildirMailbox:
     # -- reading
 
     async def fetch(self, uids: Sequence[int], attributes: Sequence[Fetched]) -> AsyncIterator[list[tuple[Any, ...]]]:
-        """Rows in batches, the next one being made while one is sent."""
+        """Rows in batches, the next one being made while one is sent; at the end an error for those without one."""
         present = self._present(uids)
         if not attributes:
             if present:
                 yield [(uid,) for uid in present]
             return
+        refused: MailError | None = None
         workers = self._workers
         made = workers.reading.fetch(self.folder, present, tuple(attributes))
         if len(present) <= (_FEW_WHOLE if Attribute.OCTETS in attributes else _FEW):
             for batch in await workers.read(_all_of, made):
+                refused = refused or batch.refused
                 if rows := self._taken(batch):
                     yield rows
-            return
-        slices = workers.slices(made)
-        try:
-            async for batch in slices:
-                if rows := self._taken(batch):
-                    yield rows
-        finally:
-            await slices.aclose()
+        else:
+            slices = workers.slices(made)
+            try:
+                async for batch in slices:
+                    refused = refused or batch.refused
+                    if rows := self._taken(batch):
+                        yield rows
+            finally:
+                await slices.aclose()
+        if refused is not None:
+            raise refused
 
     def _taken(self, batch: Batch) -> list[tuple[Any, ...]]:
         """The rows of a batch; what came with them is kept."""
@@ -189,18 +194,18 @@ class MaildirMailbox:
     async def _sliced(self, scan: Generator[None, None, list[int]]) -> list[int]:
         return await self._workers.sliced(scan)
 
-    async def _texts(self, field: str, needle: str, uids: Sequence[int]) -> list[int]:
-        found, made = await self._workers.sliced(self._scans.texts(field, needle, uids))
+    async def _texts(self, field: str, needle: str, uids: Sequence[int], refused: Refused) -> list[int]:
+        found, made = await self._workers.sliced(self._scans.texts(field, needle, uids, refused))
         self._workers.keep(self.folder, made)
         return found
 
-    async def _column(self, column: str, uids: Sequence[int]) -> Mapping[int, int]:
+    async def _column(self, column: str, uids: Sequence[int], refused: Refused) -> Mapping[int, int]:
         facts = self._facts
         lacking = facts.lacking(column, uids)
         if lacking and column == "internaldate":
             facts.columns[column].update(await self._workers.read(self._scans.internaldates, lacking))
         elif lacking:
-            found, made = await self._workers.sliced(self._scans.facts(column, lacking))
+            found, made = await self._workers.sliced(self._scans.facts(column, lacking, refused))
             self._workers.keep(self.folder, made)
             facts.columns[column].update(found)
         return facts.columns[column]

@@ -8,18 +8,23 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
+from mailpost.mail.errors import MailError
 from mailpost.mail.headers import end_of, select
 from mailpost.mail.summary import KEPT_FIELDS, Summariser, Summary
 from mailpost.storage.index import cache, messages
 from mailpost.storage.index.state import Readers
 from mailpost.storage.maildir.filename import sizes_of
+from mailpost.storage.maildir.folder import FileFacts
 from mailpost.storage.maildir.lane import FolderInfo, HeldFiles
 from mailpost.storage.records import Attribute, Fetched, HeaderFields
 
 BATCH_ROWS = 1000
 BATCH_OCTETS = 256 * 1024
+
+Refused: TypeAlias = dict[int, MailError]
+"""UID -> why its file, which is there, could not be read. Whoever reads goes on with the other messages."""
 
 _FROM_STATE: frozenset[Fetched] = frozenset({Attribute.OCTETS, Attribute.INTERNALDATE})
 
@@ -39,6 +44,8 @@ class Batch:
     fields: list[tuple[tuple[bytes, ...], list[tuple[int, bytes]]]] = field(default_factory=list)
     missed: bool = False
     """A file was not where the index has it: the folder is worth a look."""
+    refused: MailError | None = None
+    """Why a message that is there has no row."""
 
 
 class Reading:
@@ -67,38 +74,56 @@ class Reading:
             run = _Fetch(self, folder, uids[start : start + BATCH_ROWS], attributes)
             yield from run.batches()
 
-    def octets(self, folder: FolderInfo, uids: Sequence[int]) -> Iterator[list[tuple[int, bytes | None]]]:
-        """The octets of messages in groups of about 256 KiB: (UID, octets) each, None for one that is not found."""
+    def octets(
+        self, folder: FolderInfo, uids: Sequence[int], refused: Refused
+    ) -> Iterator[list[tuple[int, bytes | None]]]:
+        """The octets of messages in groups of about 256 KiB: (UID, octets) each, None for one that is not found.
+
+        Those that cannot be read are put into `refused` instead.
+        """
         for start in range(0, len(uids), BATCH_ROWS):
             chunk = uids[start : start + BATCH_ROWS]
             with self.state.reading() as db:
                 names = dict(_pick(chunk, lambda span: messages.names(db, folder.number, span)))
-            yield from self._read(folder, [(uid, names[uid]) for uid in chunk if uid in names])
+            yield from self._read(folder, [(uid, names[uid]) for uid in chunk if uid in names], refused)
 
-    def _read(self, folder: FolderInfo, named: list[tuple[int, str]]) -> Iterator[list[tuple[int, bytes | None]]]:
+    def _read(
+        self, folder: FolderInfo, named: list[tuple[int, str]], refused: Refused
+    ) -> Iterator[list[tuple[int, bytes | None]]]:
         files = self._files(folder.number, folder.directory)
         group: list[tuple[int, tuple[str, int]]] = []
         total = 0
         for uid, name in named:
             size = sizes_of(name)[0] or 0
             if group and total + size > BATCH_OCTETS:
-                yield self._group(files, group)
+                yield self._group(files, group, refused)
                 group, total = [], 0
             group.append((uid, (name, size)))
             total += size or BATCH_OCTETS // 8
         if group:
-            yield self._group(files, group)
+            yield self._group(files, group, refused)
 
     @staticmethod
-    def _group(files: HeldFiles, group: list[tuple[int, tuple[str, int]]]) -> list[tuple[int, bytes | None]]:
-        read = files.read([wanted for _, wanted in group])
-        return [(uid, octets) for (uid, _), octets in zip(group, read, strict=True)]
+    def _group(
+        files: HeldFiles, group: list[tuple[int, tuple[str, int]]], refused: Refused
+    ) -> list[tuple[int, bytes | None]]:
+        come: list[tuple[int, bytes | None]] = []
+        for (uid, _), octets in zip(group, files.read([wanted for _, wanted in group]), strict=True):
+            if isinstance(octets, MailError):
+                refused[uid] = octets
+            else:
+                come.append((uid, octets))
+        return come
+
+    def facts(self, folder: FolderInfo, names: Sequence[str]) -> list[FileFacts | None]:
+        """What the file system says of messages of these file names, in the same order."""
+        return self._files(folder.number, folder.directory).facts(names)
 
     def summaries(
-        self, folder: FolderInfo, uids: Sequence[int]
+        self, folder: FolderInfo, uids: Sequence[int], refused: Refused
     ) -> Generator[list[tuple[int, Summary]] | None, None, None]:
         """Summaries of messages whose files are read for that, in groups; None lets others have a turn."""
-        for group in self.octets(folder, uids):
+        for group in self.octets(folder, uids, refused):
             made = []
             for uid, octets in group:
                 if octets is not None:
@@ -141,6 +166,7 @@ class _Fetch:
         self._summaries: list[tuple[int, Summary]] = []
         self._fields: dict[tuple[bytes, ...], list[tuple[int, bytes]]] = {}
         self._missed = False
+        self._refused: Refused = {}
 
     def batches(self) -> Generator[Batch | None, None, None]:
         """The rows of the chunk, in one batch or in several of 256 KiB."""
@@ -154,7 +180,7 @@ class _Fetch:
         if Attribute.OCTETS in self._attributes:
             yield from self._with_octets(set(lacking))
             return
-        for group in self._reading.octets(self._folder, lacking):
+        for group in self._reading.octets(self._folder, lacking, self._refused):
             for uid, octets in group:
                 self._work_out(uid, octets)
                 yield None
@@ -203,7 +229,7 @@ class _Fetch:
 
     def _with_octets(self, lacking: set[int]) -> Generator[Batch | None, None, None]:
         place = [at for at, attribute in enumerate(self._attributes) if attribute is Attribute.OCTETS]
-        for group in self._reading.octets(self._folder, self._uids):
+        for group in self._reading.octets(self._folder, self._uids, self._refused):
             for uid, octets in group:
                 if octets is None:
                     self._missed = True
@@ -214,7 +240,7 @@ class _Fetch:
                     self._work_out(uid, octets)
                     yield None
             batch = self._batch([uid for uid, octets in group if octets is not None])
-            if batch.rows or batch.missed:
+            if batch.rows or batch.missed or batch.refused:
                 yield batch
             for at in place:
                 self._columns[at].clear()
@@ -244,6 +270,7 @@ class _Fetch:
         rows = list(zip(uids, *(map(column.get, uids) for column in self._columns), strict=True))
         if any(None in row for row in rows):
             rows = [row for row in rows if None not in row]
-        batch = Batch(rows, self._summaries, list(self._fields.items()), self._missed)
+        refused = next(iter(self._refused.values()), None)
+        batch = Batch(rows, self._summaries, list(self._fields.items()), self._missed, refused)
         self._summaries, self._fields = [], {}
         return batch

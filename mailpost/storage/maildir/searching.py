@@ -16,6 +16,7 @@ from typing import TypeAlias, cast
 from mailpost.mail import searchkeys
 from mailpost.mail.dates import internal_day
 from mailpost.mail.encodings import casemapped
+from mailpost.mail.errors import IncompleteError
 from mailpost.mail.flags import Flags
 from mailpost.mail.headers import end_of
 from mailpost.mail.searching import body_holds, compares, has_flag, header_texts, text_holds
@@ -23,7 +24,7 @@ from mailpost.mail.searchkeys import Comparison, DateField, SearchKey
 from mailpost.mail.summary import KEPT_FIELDS, Summary
 from mailpost.storage.index import cache, messages
 from mailpost.storage.maildir.lane import FolderInfo
-from mailpost.storage.maildir.reading import Reading
+from mailpost.storage.maildir.reading import Reading, Refused
 
 Made: TypeAlias = list[tuple[int, Summary]]
 
@@ -57,13 +58,18 @@ def cost(key: SearchKey) -> int:
 
 
 class Scans:
-    """The parts of a search that block; generators for reader lanes, each returning (result, summaries made)."""
+    """The parts of a search that block; generators for reader lanes, each returning (result, summaries made).
+
+    What cannot be read is put into `refused` and is not found.
+    """
 
     def __init__(self, reading: Reading, folder: FolderInfo) -> None:
         self._reading = reading
         self._folder = folder
 
-    def facts(self, column: str, uids: Sequence[int]) -> Generator[None, None, tuple[dict[int, int], Made]]:
+    def facts(
+        self, column: str, uids: Sequence[int], refused: Refused
+    ) -> Generator[None, None, tuple[dict[int, int], Made]]:
         """UID -> size or sent_day."""
         reading, folder = self._reading, self._folder
         with reading.cached.reading() as db:
@@ -71,7 +77,7 @@ class Scans:
             span = (uids[0], uids[-1])
             found = cast("dict[int, int]", cache.values(db, number, "facts", column, span))
         made: Made = []
-        for group in reading.summaries(folder, [uid for uid in uids if uid not in found]):
+        for group in reading.summaries(folder, [uid for uid in uids if uid not in found], refused):
             made += group or ()
             yield
         found.update((uid, getattr(summary, column)) for uid, summary in made)
@@ -82,7 +88,9 @@ class Scans:
         with self._reading.state.reading() as db:
             return messages.internaldates(db, self._folder.number, (uids[0], uids[-1]))
 
-    def texts(self, field: str, needle: str, uids: Sequence[int]) -> Generator[None, None, tuple[list[int], Made]]:
+    def texts(
+        self, field: str, needle: str, uids: Sequence[int], refused: Refused
+    ) -> Generator[None, None, tuple[list[int], Made]]:
         """The messages whose From, To, Cc, Bcc or Subject holds the needle."""
         column = _COLUMN_OF[field]
         found: list[int] = []
@@ -93,7 +101,7 @@ class Scans:
                 number = cache.folder_number(db, self._folder.cache_key)
                 holding, known = cache.holding(db, number, column, needle, (stretch[0], stretch[-1]))
             lacking = [] if len(known) == len(stretch) else [uid for uid in stretch if uid not in known]
-            for group in self._reading.summaries(self._folder, lacking):
+            for group in self._reading.summaries(self._folder, lacking, refused):
                 for uid, summary in group or ():
                     made.append((uid, summary))
                     if needle in getattr(summary, _ATTRIBUTE_OF[field]):
@@ -103,7 +111,9 @@ class Scans:
             yield
         return found, made
 
-    def headers(self, field: str, needle: str, uids: Sequence[int]) -> Generator[None, None, list[int]]:
+    def headers(
+        self, field: str, needle: str, uids: Sequence[int], refused: Refused
+    ) -> Generator[None, None, list[int]]:
         """The messages with a field of this name that holds the needle."""
         kept: dict[int, object] = {}
         if field.encode() in KEPT_FIELDS and uids:
@@ -118,25 +128,25 @@ class Scans:
                 if any(needle in text for text in header_texts(header, field)):
                     found.add(uid)
                 yield
-        for uid, octets in self._octets([uid for uid in uids if uid not in kept]):
+        for uid, octets in self._octets([uid for uid in uids if uid not in kept], refused):
             if any(needle in text for text in header_texts(octets[: end_of(octets)], field)):
                 found.add(uid)
             yield
         return [uid for uid in uids if uid in found]
 
     def bodies(
-        self, holds: Callable[[bytes, str], bool], needle: str, uids: Sequence[int]
+        self, holds: Callable[[bytes, str], bool], needle: str, uids: Sequence[int], refused: Refused
     ) -> Generator[None, None, list[int]]:
         """The messages whose octets hold the needle by this function."""
         found = []
-        for uid, octets in self._octets(uids):
+        for uid, octets in self._octets(uids, refused):
             if holds(octets, needle):
                 found.append(uid)
             yield
         return found
 
-    def _octets(self, uids: Sequence[int]) -> Iterator[tuple[int, bytes]]:
-        for group in self._reading.octets(self._folder, uids):
+    def _octets(self, uids: Sequence[int], refused: Refused) -> Iterator[tuple[int, bytes]]:
+        for group in self._reading.octets(self._folder, uids, refused):
             for uid, octets in group:
                 if octets is not None:
                     yield uid, octets
@@ -174,9 +184,9 @@ class Search:
         uids: list[int],
         flags: list[Flags],
         modseqs: list[int],
-        column: Callable[[str, Sequence[int]], Awaitable[Mapping[int, int]]],
+        column: Callable[[str, Sequence[int], Refused], Awaitable[Mapping[int, int]]],
         sliced: Callable[[Generator[None, None, list[int]]], Awaitable[list[int]]],
-        texts: Callable[[str, str, Sequence[int]], Awaitable[list[int]]],
+        texts: Callable[[str, str, Sequence[int], Refused], Awaitable[list[int]]],
         scans: Scans,
     ) -> None:
         self._uids = uids
@@ -187,10 +197,14 @@ class Search:
         self._texts = texts
         self._scans = scans
         self._flag_of: dict[int, Flags] | None = None
+        self._refused: Refused = {}
 
     async def run(self, key: SearchKey) -> list[int]:
-        """The UIDs that match, ascending."""
-        return await self._narrow(key, self._uids)
+        """The UIDs that match, ascending. Raises IncompleteError where messages could not be read."""
+        found = await self._narrow(key, self._uids)
+        for reason in self._refused.values():
+            raise IncompleteError(reason, [uid for uid in found if uid not in self._refused])
+        return found
 
     async def _narrow(self, key: SearchKey, uids: list[int]) -> list[int]:
         """Those of these that match."""
@@ -219,13 +233,13 @@ class Search:
         needle = casemapped(key.text)
         match key:
             case searchkeys.Header(name) if cost(key) == 2:
-                return await self._texts(name.lower(), needle, uids)
+                return await self._texts(name.lower(), needle, uids, self._refused)
             case searchkeys.Header(name):
-                return await self._sliced(self._scans.headers(name.lower(), needle, uids))
+                return await self._sliced(self._scans.headers(name.lower(), needle, uids, self._refused))
             case searchkeys.Body():
-                return await self._sliced(self._scans.bodies(body_holds, needle, uids))
+                return await self._sliced(self._scans.bodies(body_holds, needle, uids, self._refused))
             case searchkeys.Text():
-                return await self._sliced(self._scans.bodies(text_holds, needle, uids))
+                return await self._sliced(self._scans.bodies(text_holds, needle, uids, self._refused))
 
     async def _plain(self, key: SearchKey, uids: list[int]) -> list[int]:
         match key:
@@ -258,7 +272,7 @@ class Search:
     async def _compared(
         self, column: str, compare: Callable[[int, int], bool], limit: int, uids: list[int]
     ) -> list[int]:
-        values = await self._column(column, uids)
+        values = await self._column(column, uids, self._refused)
         if compare is gt:
             return [uid for uid in uids if values.get(uid, -1) > limit]
         if compare is lt:
@@ -268,7 +282,7 @@ class Search:
     async def _dated(self, field: DateField, comparison: Comparison, day: date, uids: list[int]) -> list[int]:
         wanted = day.toordinal()
         if field is DateField.SENT:
-            days = await self._column("sent_day", uids)
+            days = await self._column("sent_day", uids, self._refused)
             return [uid for uid in uids if (sent := days.get(uid)) is not None and compares(sent, comparison, wanted)]
         first = (wanted - internal_day(0)) * 86_400
         if comparison is Comparison.SINCE:

@@ -15,6 +15,7 @@ from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.summary import Summary
 from mailpost.storage.maildir import behind, scan, tree
 from mailpost.storage.maildir.lane import FolderInfo
+from mailpost.storage.maildir.reading import Refused
 from mailpost.storage.maildir.registry import Registry
 from mailpost.storage.maildir.workers import Workers
 
@@ -206,16 +207,19 @@ class Upkeep:
         lacking = await workers.read(workers.reading.unsummarised, info, unread)
         work: list[tuple[int, bytes | None]] = [(uid, None) for uid in lacking]
         work += [one for one in messages if one[1] is not None]
+        refused: Refused = {}
         for start in range(0, len(work), _GROUP):
-            made = await workers.sliced(self._made(info, work[start : start + _GROUP]))
+            made = await workers.sliced(self._made(info, work[start : start + _GROUP], refused))
             workers.keep(info, made)
             await workers.kept()
             await self._pause(PAUSE_SECONDS)
             if self._closed:
                 return
+        for problem in refused.values():
+            raise problem
 
     def _made(
-        self, info: FolderInfo, group: Sequence[tuple[int, bytes | None]]
+        self, info: FolderInfo, group: Sequence[tuple[int, bytes | None]], refused: Refused
     ) -> Generator[None, None, list[tuple[int, Summary]]]:
         reading = self._workers.reading
         made: list[tuple[int, Summary]] = []
@@ -223,7 +227,7 @@ class Upkeep:
             if octets is not None:
                 made.append((uid, reading.summarise(octets)))
                 yield
-        for some in reading.summaries(info, [uid for uid, octets in group if octets is None]):
+        for some in reading.summaries(info, [uid for uid, octets in group if octets is None], refused):
             made += some or ()
             yield
         return made

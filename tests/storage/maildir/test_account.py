@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -11,19 +12,21 @@ from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.trial.unittest import TestCase
 
-from mailpost.mail.errors import ErrorKind, MailError
+from mailpost.mail.errors import ErrorKind, IncompleteError, MailError
 from mailpost.mail.flags import DELETED, SEEN, FlagChange, intern_flags
-from mailpost.mail.searchkeys import Body, Header
+from mailpost.mail.searchkeys import And, Body, HasFlag, Header, Larger, Not
 from mailpost.mail.summary import Summary
 from mailpost.storage.index.state import SCHEMA_VERSION
 from mailpost.storage.interfaces import IMailpostMailbox
 from mailpost.storage.maildir import account as account_module
 from mailpost.storage.maildir import behind, counting, scan, writing
+from mailpost.storage.maildir import folder as folder_module
+from mailpost.storage.maildir import mailbox as mailbox_module
 from mailpost.storage.maildir import store as store_module
 from mailpost.storage.maildir import upkeep as upkeep_module
 from mailpost.storage.maildir.account import MaildirAccount
 from mailpost.storage.maildir.store import MaildirStore
-from mailpost.storage.records import Attribute, NewMessage
+from mailpost.storage.records import Attribute, HeaderFields, NewMessage
 from mailpost.wire.imap.structures import summarise
 
 MESSAGE = b"From: ann@example.org\r\nSubject: hello\r\n\r\nbody\r\n"
@@ -343,6 +346,59 @@ class AccountTests(TestCase):
         for name in ("1.a,S=47,W=51", "2.b,W=60", "3.c"):
             (self.place / "ann" / "cur" / f"{name}:2,S").write_bytes(MESSAGE)
         self.assertEqual((await account.status("INBOX")).size, 51 + 60 + len(MESSAGE))
+
+    async def unreadable(self) -> MaildirAccount:
+        """An account with four messages; the machine refuses to read the second."""
+        for name in ("1.a:2,S", "2.b:2,S", "3.c:2,", "4.d:2,"):
+            path = self.place / "ann" / "cur" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(MESSAGE)
+        real = folder_module._read
+
+        def read(dir_fd: int, name: str, size: int) -> bytes:
+            if name.startswith("2."):
+                raise PermissionError(errno.EACCES, "no", name)
+            return real(dir_fd, name, size)
+
+        self.patch(folder_module, "_read", read)
+        return await self.account()
+
+    async def test_a_message_that_cannot_be_read_keeps_no_other_back(self) -> None:
+        account = await self.unreadable()
+        mailbox = await account.open("INBOX")
+        uids = mailbox.live.uids[:]
+        for few in (64, 0):
+            self.patch(mailbox_module, "_FEW", few)
+            self.patch(mailbox_module, "_FEW_WHOLE", few)
+            for wanted in (Attribute.OCTETS, Attribute.SIZE, Attribute.ENVELOPE, HeaderFields((b"x-none",))):
+                rows = []
+                with self.assertRaises(MailError) as caught:
+                    async for batch in mailbox.fetch(uids, (wanted,)):
+                        rows += batch
+                self.assertEqual(caught.exception.kind, ErrorKind.NO_PERMISSION)
+                self.assertIsInstance(caught.exception.__cause__, PermissionError)
+                self.assertEqual([row[0] for row in rows], [uids[0], *uids[2:]])
+        self.assertEqual(len(await self.all_rows(mailbox, Attribute.INTERNALDATE)), 4)
+
+    async def test_a_search_goes_on_without_what_cannot_be_read(self) -> None:
+        mailbox = await (await self.unreadable()).open("INBOX")
+        uids = mailbox.live.uids[:]
+        for key in (Body("body"), Header("x-none", ""), Header("subject", "hello"), Not(Body("other")), Larger(5)):
+            found = uids[:1] + uids[2:] if key != Header("x-none", "") else []
+            with self.assertRaises(IncompleteError) as caught:
+                await mailbox.search(key)
+            self.assertEqual(caught.exception.kind, ErrorKind.NO_PERMISSION)
+            self.assertEqual(caught.exception.found, found)
+        self.assertEqual(await mailbox.search(And((HasFlag("\\Flagged"), Body("body")))), [])
+
+    async def test_the_counts_of_a_folder_need_no_file_that_can_be_read(self) -> None:
+        account = await self.unreadable()
+        status = await account.status("INBOX")
+        self.assertEqual((status.messages, status.unseen), (4, 2))
+        self.assertEqual(status.size, 4 * len(MESSAGE))
+        mailbox = await account.open("INBOX")
+        self.assertEqual((await account.status("INBOX")).size, 4 * len(MESSAGE))
+        mailbox.release()
 
     async def test_flags_are_in_the_file_names_when_the_store_is_closed(self) -> None:
         account = await self.account()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mailpost.mail.errors import IncompleteError
 from mailpost.protocols.imap.commands.context import Context
 from mailpost.protocols.imap.selected import SelectedMailbox
 from mailpost.storage.offload import settled
@@ -17,7 +18,10 @@ _ENDS = frozenset({SearchReturn.MIN, SearchReturn.MAX})
 
 
 async def search(context: Context, command: Search) -> None:
-    """Find messages. What has gone or is not announced yet when the answer is written is not in it."""
+    """Find messages. What has gone or is not announced yet when the answer is written is not in it.
+
+    Where some messages cannot be read, what was found among the others is told before the NO.
+    """
     selected = context.selected
     assert selected is not None
     returns = command.returns
@@ -25,7 +29,19 @@ async def search(context: Context, command: Search) -> None:
         raise ParseError("Results are not saved here")
     if command.modseq:
         selected.enable_condstore()
-    found = await settled(selected.mailbox.search(selected.resolved(command.key)))
+    try:
+        found = await settled(selected.mailbox.search(selected.resolved(command.key)))
+    except IncompleteError as error:
+        _write(context, command, error.found)
+        raise
+    _write(context, command, found)
+
+
+def _write(context: Context, command: Search, found: Sequence[int]) -> None:
+    """Write the answer: what the client asked to know of those found."""
+    selected = context.selected
+    assert selected is not None
+    returns = command.returns
     uids = selected.present(found)
     numbers = uids if command.uid else selected.view.seqs(uids)
     if returns is None:

@@ -180,6 +180,22 @@ def test_a_message_can_be_read_though_it_cannot_be_marked():
     assert b"a OK" in answer
 
 
+def test_messages_that_can_be_read_come_before_the_refusal_of_others():
+    made = account(3)
+    mailbox = made.open("INBOX")
+    fetch = mailbox.fetch
+
+    async def refusing(uids, attributes):
+        async for batch in fetch([uid for uid in uids if uid != 2], attributes):
+            yield batch
+        raise MailError(ErrorKind.NO_PERMISSION, "no")
+
+    mailbox.fetch = refusing
+    answer = Client(made, "INBOX").says("FETCH 1:3 (RFC822.SIZE BODY.PEEK[])")
+    assert numbers(answer, b"FETCH") == [1, 3]
+    assert answer.endswith(b"\r\na NO [NOPERM] no\r\n")
+
+
 def test_changed_since():
     client = Client(account(3), "INBOX")
     client.says("STORE 2 +FLAGS.SILENT (\\Flagged)")

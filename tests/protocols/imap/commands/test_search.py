@@ -3,6 +3,7 @@
 import pytest
 from twisted.internet.defer import Deferred
 
+from mailpost.mail.errors import ErrorKind, IncompleteError, MailError
 from mailpost.mail.uidset import UidSet
 from tests.protocols.imap.commands.dialogue import MESSAGE, Client, account, add
 
@@ -139,3 +140,14 @@ def test_what_comes_and_goes_while_the_store_searches():
     searching.callback([1, 2, 3, 4])
     assert answered.called
     assert client.heard().split(b"\r\n")[:3] == [b"* SEARCH 1 3", b"* 4 EXISTS", b"* 3 RECENT"]
+
+
+def test_what_was_found_among_readable_messages_is_told_before_the_refusal():
+    made = account(3)
+
+    def search(key):
+        raise IncompleteError(MailError(ErrorKind.NO_PERMISSION, "no"), [1, 3])
+
+    made.open("INBOX").search = search
+    client = Client(made, "INBOX")
+    assert client.lines("SEARCH BODY x") == [b"* SEARCH 1 3", b"a NO [NOPERM] no"]
