@@ -19,8 +19,9 @@ from mailpost.storage.maildir.uidlist import (
     UidEntry,
     UidList,
     append_uids,
+    is_listed,
     new_guid,
-    uidlist_stamp,
+    set_uidnext,
     write_uidlist,
 )
 from mailpost.storage.maildir.writing import bury
@@ -53,7 +54,8 @@ def _write_flags(lane: Lane, folder: LaneFolder, rows: list[tuple[int, int, str]
     flags_of = {mask: folder.bits.flags(mask) for mask in {mask for _, mask, _ in rows}}
     unlettered = frozenset[str]().union(*(letters.unlettered(flags) for flags in flags_of.values()))
     if unlettered:
-        add_keywords(lane.own_files(folder).directory, sorted(unlettered))
+        held = lane.own_files(folder)
+        add_keywords(held.directory, sorted(unlettered))
         letters = lane.letters(folder)
     wanted = [(name, letters.letters(flags_of[mask], letters_of(name))) for _, mask, name in rows]
     changed = [(name, with_letters(name, said)) for name, said in wanted if letters_of(name) != said]
@@ -87,8 +89,9 @@ def write_uids(lane: Lane, number: int) -> None:
     folder = lane.folder(number)
     row = folder.row
     fresh = entries_of(lane, folder, row.listed)
-    fd = lane.own_files(folder).directory
-    if not fresh and uidlist_stamp(fd) is not None:
+    held = lane.own_files(folder)
+    fd = held.directory
+    if not fresh and is_listed(fd):
         return
     with mail_errors(), locked(UIDLIST_FILE, fd):
         known = lane.current_uidlist(folder, fd)
@@ -98,7 +101,9 @@ def write_uids(lane: Lane, number: int) -> None:
             ):
                 renumber(lane, folder, known)
                 return
-            appended = append_uids(fd, known, fresh) if fresh and _worth_appending(lane, known, folder, fresh) else None
+            lines = [one for one in fresh if one[0] not in known.entries]
+            worth = fresh and _worth_appending(lane, known, folder, lines)
+            appended = append_uids(fd, known, lines) if worth else None
             if appended is not None:
                 folder.uidlist = appended
                 row.listed = fresh[-1][1].uid
@@ -113,8 +118,9 @@ def _worth_appending(lane: Lane, known: UidList, folder: LaneFolder, fresh: list
     """Whether lines can go behind the list: it is not mostly dead already, and ends below the first of them."""
     last = next(reversed(known.entries.values())).uid if known.entries else 0
     lines = len(known.entries)
-    first = fresh[0][1].uid
-    return first > last and (lines < _FEW_LINES or lines < 2 * messages.count(lane.db, folder.row.id))
+    return (not fresh or fresh[0][1].uid > last) and (
+        lines < _FEW_LINES or lines < 2 * messages.count(lane.db, folder.row.id)
+    )
 
 
 def _rewrite(lane: Lane, folder: LaneFolder, fd: int, known: UidList | None) -> None:
@@ -134,6 +140,19 @@ def _rewrite(lane: Lane, folder: LaneFolder, fd: int, known: UidList | None) -> 
     row.reserved = uidnext if theirs <= max(row.reserved, row.uidnext) else 0
 
 
+def _give_back(lane: Lane, folder: LaneFolder) -> None:
+    """Let another server go on from the next UID, now that all lines are written."""
+    row, held = folder.row, lane.own_files(folder)
+    if row.uidnext >= row.reserved or entries_of(lane, folder, row.listed):
+        return
+    with mail_errors(), locked(UIDLIST_FILE, held.directory):
+        known = lane.current_uidlist(folder, held.directory)
+        if known is not None and (known.uidvalidity, known.uidnext) == (row.uidvalidity, row.reserved):
+            folder.uidlist = set_uidnext(held.directory, known, row.uidnext) or known
+            row.reserved = folder.uidlist.uidnext
+            lane.save(folder)
+
+
 def remove_files(lane: Lane, number: int, seconds: float = SLICE) -> bool:
     """Remove files of expunged messages; False when they all are gone."""
     return bury(lane, number, seconds)
@@ -149,6 +168,7 @@ def finish(lane: Lane, number: int, first_recent: int) -> None:
     """
     write_uids(lane, number)
     folder = lane.folder(number)
+    _give_back(lane, folder)
     if first_recent > folder.row.first_recent:
         folder.row.first_recent = first_recent
         lane.save(folder)

@@ -11,7 +11,7 @@ import sqlite3
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import ParamSpec, Protocol, cast
@@ -29,6 +29,7 @@ from mailpost.storage.maildir.folder import FolderFiles
 from mailpost.storage.maildir.keywords import KEYWORDS_FILE, read_keywords
 from mailpost.storage.maildir.layout import Layout, list_folders
 from mailpost.storage.maildir.uidlist import (
+    BLOCK,
     LARGEST_UID,
     UIDLIST_FILE,
     UidList,
@@ -176,6 +177,8 @@ class Lane:
         """Those who watch folders that are open."""
         self._folders: dict[int, LaneFolder] = {}
         self._open: OrderedDict[int, HeldFiles] = OrderedDict()
+        self._own: OrderedDict[int, HeldFiles] = OrderedDict()
+        """Those that jobs of the lane use: readers, who open others meanwhile, close none of them."""
         batches.foreign = self._foreign
         batches.doubt = self._doubt
 
@@ -197,6 +200,7 @@ class Lane:
         self._folders.pop(number, None)
         self.watches.pop(number, None)
         self._open.pop(number, None)
+        self._own.pop(number, None)
 
     def renamed(self, number: int) -> None:
         """A folder's directory has another name."""
@@ -205,23 +209,34 @@ class Lane:
 
     def files(self, number: int, directory: str) -> HeldFiles:
         """The folder's directories, open. In any thread; hold the object while its descriptors are used."""
-        held = self._open.get(number)
-        if held is None:
-            with mail_errors():
-                held = cast("HeldFiles", HeldFiles.open(self.root_fd, directory))
-            self._open[number] = held
-            if len(self._open) > _MOST_OPEN:
-                self._open.popitem(last=False)
-        return held
+        return self._opened(self._open, number, directory)
 
     def own_files(self, folder: LaneFolder) -> HeldFiles:
-        """`files` of a lane's folder."""
-        return self.files(folder.row.id, folder.row.directory)
+        """The directories of a lane's folder, for a job of the lane: open until it has used many others."""
+        return self.files_of(folder.row)
+
+    def files_of(self, row: FolderRow) -> HeldFiles:
+        """`own_files` of a folder's row."""
+        return self._opened(self._own, row.id, row.directory)
+
+    def _opened(self, held: OrderedDict[int, HeldFiles], number: int, directory: str) -> HeldFiles:
+        files = held.get(number)
+        if files is None:
+            with mail_errors():
+                files = cast("HeldFiles", HeldFiles.open(self.root_fd, directory))
+            held[number] = files
+            if len(held) > _MOST_OPEN:
+                held.popitem(last=False)
+        else:
+            with suppress(KeyError):  # another thread has just closed it for others
+                held.move_to_end(number)
+        return files
 
     def close(self) -> None:
         """Let go of all directories."""
         self._folders.clear()
         self._open.clear()
+        self._own.clear()
         os.close(self.root_fd)
 
     def _doubt(self) -> None:
@@ -278,7 +293,8 @@ class Lane:
 
     def letters(self, folder: LaneFolder) -> FlagLetters:
         """The folder's flag letters, as its `dovecot-keywords` is now."""
-        fd = self.own_files(folder).directory
+        held = self.own_files(folder)
+        fd = held.directory
         with mail_errors():
             if folder.letters_stamp is False or file_stamp(KEYWORDS_FILE, fd) != folder.letters_stamp:
                 names, folder.letters_stamp = read_keywords(fd)
@@ -305,8 +321,9 @@ class Lane:
             watch.ours(came, went)
 
     def others_listed(self, folder: LaneFolder) -> bool:
-        """Whether another server may have written the UID list since it was read here."""
-        return folder.uidlist is None or folder.uidlist.stamp != uidlist_stamp(self.own_files(folder).directory)
+        """Whether another server may have written into the UID list what the row does not know yet."""
+        files, known = self.own_files(folder), folder.uidlist
+        return known is None or known.uidnext != folder.row.reserved or known.stamp != uidlist_stamp(files.directory)
 
     def assign(self, folder: LaneFolder, count: int, held: bool = False) -> range:
         """UIDs for new messages, reserved in `dovecot-uidlist` beforehand; `save` the folder.
@@ -314,26 +331,27 @@ class Lane:
         Args:
             folder: where they are.
             count: how many.
-            held: the caller holds the lock of the list.
+            held: the caller holds the lock of the list, and puts lines into it before he lets go.
         """
-        row, fd = folder.row, self.own_files(folder).directory
+        row, files = folder.row, self.own_files(folder)
         if self.others_listed(folder) or row.uidnext + count > row.reserved:
-            with mail_errors(), nullcontext() if held else locked(UIDLIST_FILE, fd):
-                self._reserve(folder, fd, count)
+            with mail_errors(), nullcontext() if held else locked(UIDLIST_FILE, files.directory):
+                self._reserve(folder, files.directory, count, 0 if held else BLOCK)
         first = row.uidnext
         if first + count > LARGEST_UID:
             raise MailError(ErrorKind.LIMIT, "This folder has used up its message numbers")
         row.uidnext += count
         return range(first, first + count)
 
-    def _reserve(self, folder: LaneFolder, fd: int, count: int) -> None:
+    def _reserve(self, folder: LaneFolder, fd: int, count: int, block: int) -> None:
         row = folder.row
         known = self.current_uidlist(folder, fd)
         if known is None:
             known, row.listed = UidList(row.uidvalidity, row.uidnext, new_guid()), 0
         if known.uidvalidity == row.uidvalidity and known.uidnext != row.reserved:
             row.uidnext = max(row.uidnext, known.uidnext)  # another server gave out what lies below
-        known = reserve_uids(fd, known, row.uidnext + count)
+        if block or known.stamp is None:
+            known = reserve_uids(fd, known, row.uidnext + count, block)
         folder.uidlist = known
         row.reserved = known.uidnext
 

@@ -16,7 +16,7 @@ from mailpost.storage.maildir.dotlock import locked
 from mailpost.storage.maildir.filename import base_of, letters_of
 from mailpost.storage.maildir.files import mail_errors
 from mailpost.storage.maildir.lane import CLOCK_TICK_NS, HeldFiles, Lane, LaneFolder, Newcomers
-from mailpost.storage.maildir.uidlist import UIDLIST_FILE, UidEntry, UidList, append_uids, uidlist_stamp, write_uidlist
+from mailpost.storage.maildir.uidlist import UIDLIST_FILE, UidEntry, UidList, append_uids, is_listed, write_uidlist
 
 T = TypeVar("T")
 
@@ -70,7 +70,8 @@ def load(lane: Lane, number: int) -> None:
     """Bring the folder up to date and tell the listener its columns; from now on it is told all changes."""
     look(lane, number)
     folder = lane.folder(number)
-    if uidlist_stamp(lane.own_files(folder).directory) is None:
+    files = lane.own_files(folder)
+    if not is_listed(files.directory):
         lane.news(lane.listener.behind, number)  # it is written again
     uids, masks, modseqs = messages.columns(lane.db, number)
     known = {mask: folder.bits.flags(mask) for mask in set(masks)}
@@ -374,14 +375,16 @@ def _arrived(
 def _list_uids(lane: Lane, folder: LaneFolder, fd: int) -> None:
     """Tell another server at once which UIDs its messages have here, if that is done by lines behind its list."""
     known, row = folder.uidlist, folder.row
-    fresh = entries_of(lane, folder, row.listed)
-    if known is None or known.uidnext != row.reserved or not fresh:
+    if known is None or known.uidnext != row.reserved:
+        return
+    fresh = [one for one in entries_of(lane, folder, row.listed) if one[0] not in known.entries]
+    if not fresh:
         return
     last = next(reversed(known.entries.values())).uid if known.entries else 0
     appended = append_uids(fd, known, fresh) if fresh[0][1].uid > last else None
     if appended is not None:
         folder.uidlist = appended
-        row.listed = fresh[-1][1].uid
+        row.listed, row.reserved = fresh[-1][1].uid, appended.uidnext
 
 
 def _follow(lane: Lane, folder: LaneFolder, files: HeldFiles, seen: dict[str, str]) -> None:
@@ -416,7 +419,8 @@ def renumber(lane: Lane, folder: LaneFolder, theirs: UidList) -> None:
         row.listed = theirs.uidnext - 1
     else:
         row.uidvalidity = new_uidvalidity(lane.db, int(time.time()), row.uidvalidity + 1)
-        folder.uidlist = write_uidlist(lane.own_files(folder).directory, UidList(row.uidvalidity, 1, theirs.guid))
+        files = lane.own_files(folder)
+        folder.uidlist = write_uidlist(files.directory, UidList(row.uidvalidity, 1, theirs.guid))
         row.reserved, row.listed = 1, 0
     row.uidnext, row.first_recent, row.cur_mtime = 1, 1, 0
     lane.watched.discard(row.id)

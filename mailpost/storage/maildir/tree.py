@@ -82,7 +82,8 @@ def _register(lane: Lane, directory: str, special_use: str | None) -> rows.Folde
     )
     known = couriers = None
     try:
-        fd = lane.files(row.id, directory).directory
+        held = lane.files_of(row)
+        fd = held.directory
         known, couriers = read_uidlist(fd), courier.read_uids(fd)
     except (MailError, OSError):
         pass  # it cannot be opened: whoever does so is told
@@ -103,7 +104,8 @@ def _take_over(lane: Lane, number: int, uids: UidList) -> None:
     Dovecot's table of keywords, where there is one, says that this was done before, by whomever.
     """
     folder = lane.folder(number)
-    fd = lane.own_files(folder).directory
+    held = lane.own_files(folder)
+    fd = held.directory
     with mail_errors():
         if file_stamp(KEYWORDS_FILE, fd) is not None:
             return
@@ -282,4 +284,5 @@ def _clean(lane: Lane) -> None:
     """Remove what was being written when a process died."""
     for row in rows.all_folders(lane.db):
         with suppress(MailError):  # a folder that cannot be opened keeps what it has
-            clean_tmp(lane.files(row.id, row.directory).tmp)
+            held = lane.files_of(row)
+            clean_tmp(held.tmp)

@@ -3,11 +3,15 @@
 The first line is `3 V<uidvalidity> N<next uid> G<guid>`, every other one `<uid> <extensions> :<base>`, UIDs
 ascending. Lines are appended; the next UID is the larger of the header's and the last line's plus one, so a
 header kept ahead by a block makes the UIDs of that block ours even when their lines are not written yet.
+The block is given back when all lines are written: Dovecot takes a UID that is below the next one it has read, and
+that it has not seen, for that of an expunged message, and gives the message another. So that neither costs a whole
+file, the next UID is written with ten digits and changed in its place.
 All writers hold `locked(UIDLIST_FILE, dir_fd)` of `dotlock`, which is Dovecot's own lock.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -21,11 +25,13 @@ from mailpost.storage.maildir.files import FileStamp, file_stamp, read_file, rep
 
 UIDLIST_FILE = "dovecot-uidlist"
 LARGEST_UID = 0xFFFF_FFFF
+_LONGEST_HEADER = 4096
 BLOCK = 1000
 """UIDs reserved at a time."""
 
 _LINE = re.compile(r"^([1-9][0-9]{0,9}) ([^:\n]*):([^:\n]+)", re.MULTILINE)
 _LINE_1 = re.compile(r"^([1-9][0-9]{0,9})() ([^:\n]+)", re.MULTILINE)
+_NEXT = re.compile(rb"3 (?:[^N \n][^ \n]* )*N([0-9]{10})(?=[ \n])")
 _HEADER_1 = re.compile(r"1 ([0-9]{1,10}) ([0-9]{1,10})\s*\Z")
 
 
@@ -64,6 +70,21 @@ def new_guid() -> str:
 def uidlist_stamp(dir_fd: int) -> FileStamp | None:
     """The stamp of the folder's list now; compare with `UidList.stamp` to see whether another server wrote."""
     return file_stamp(UIDLIST_FILE, dir_fd)
+
+
+def is_listed(dir_fd: int) -> bool:
+    """Whether the folder has a list whose first line makes sense; quicker than `read_uidlist`."""
+    try:
+        fd = os.open(UIDLIST_FILE, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=dir_fd)
+    except OSError as error:
+        if error.errno in {errno.ENOENT, errno.ELOOP}:
+            return False
+        raise
+    try:
+        line, end, _ = os.fsdecode(os.read(fd, _LONGEST_HEADER)).partition("\n")
+    finally:
+        os.close(fd)
+    return bool(end) and _parse_header(line) is not None
 
 
 def read_uidlist(dir_fd: int) -> UidList | None:
@@ -125,7 +146,7 @@ def format_uidlist(uidlist: UidList) -> bytes:
     """The whole file, entries in ascending order of UIDs."""
     guid = f" G{uidlist.guid}" if uidlist.guid else ""
     extensions = f" {uidlist.extensions}" if uidlist.extensions else ""
-    header = f"3 V{uidlist.uidvalidity} N{uidlist.uidnext}{guid}{extensions}\n"
+    header = f"3 V{uidlist.uidvalidity} N{uidlist.uidnext:010d}{guid}{extensions}\n"
     ordered = sorted((entry.uid, entry.extensions, base) for base, entry in uidlist.entries.items())
     return os.fsencode(header + _format_lines(ordered))
 
@@ -157,7 +178,35 @@ def reserve_uids(dir_fd: int, uidlist: UidList, wanted: int, block: int = BLOCK)
     """
     if wanted <= uidlist.uidnext and uidlist.stamp is not None:
         return uidlist
-    return write_uidlist(dir_fd, replace(uidlist, uidnext=min(max(uidlist.uidnext, wanted) + block, LARGEST_UID + 1)))
+    uidnext = min(max(uidlist.uidnext, wanted) + block, LARGEST_UID + 1)
+    return set_uidnext(dir_fd, uidlist, uidnext) or write_uidlist(dir_fd, replace(uidlist, uidnext=uidnext))
+
+
+def set_uidnext(dir_fd: int, uidlist: UidList, uidnext: int) -> UidList | None:
+    """Have another next UID in the header, durable; the caller holds the lock.
+
+    Args:
+        dir_fd: the folder.
+        uidlist: the list as it was last read or written here.
+        uidnext: above all UIDs of its lines.
+
+    Returns:
+        The list as it now is; None, with nothing written, when the file is no longer the one that `uidlist` says or its
+        header has no room.
+    """
+    try:
+        fd = os.open(UIDLIST_FILE, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=dir_fd)
+    except FileNotFoundError:
+        return None
+    try:
+        room = _NEXT.match(os.pread(fd, 512, 0))
+        if room is None or not uidlist.appendable or FileStamp.of(os.fstat(fd)) != uidlist.stamp:
+            return None
+        os.pwrite(fd, b"%010d" % uidnext, room.start(1))
+        os.fsync(fd)
+        return replace(uidlist, uidnext=uidnext, stamp=FileStamp.of(os.fstat(fd)))
+    finally:
+        os.close(fd)
 
 
 def append_uids(dir_fd: int, uidlist: UidList, added: Iterable[tuple[str, UidEntry]]) -> UidList | None:
