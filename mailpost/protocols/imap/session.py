@@ -84,9 +84,8 @@ class Session:
         self._failed_logins = 0
         self._upgrading = False
         self._closing = ""
-        """Why the connection is to end, when it is."""
         self._goodbye = b""
-        """What is still to be said then."""
+        """Why the connection is to end, when it is, and what is still to be said then."""
         self._lost = False
         self.write = self._outgoing.write
         self.drained = self._outgoing.drained
@@ -152,10 +151,14 @@ class Session:
         selected = self.selected
         if selected is not None:
             await selected.refresh()
-            if selected.gone:
-                self.bye(b"The selected mailbox is no longer there")
-            else:
+            if not self._lost_mailbox():
                 self.write(selected.report_changes(expunges_allowed))
+
+    def _lost_mailbox(self) -> bool:
+        """Say BYE if what is selected has gone: no answer to any further command could be right."""
+        if gone := self.selected is not None and self.selected.gone:
+            self.bye(b"The selected mailbox is no longer there")
+        return gone
 
     def bye(self, text: bytes) -> None:
         """Close the connection when the command that runs is answered. RFC: 3501 §7.1.5"""
@@ -316,6 +319,7 @@ class Session:
             await work
         except MailError as error:
             note_trouble("IMAP", self._connection.account, error)
+            self._lost_mailbox()
             self._outgoing.tagged(self.tag, b"NO", printable(error.text), code_of(error.kind))
         except ParseError as error:
             self._bad(error.text)

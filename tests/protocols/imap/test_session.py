@@ -329,6 +329,16 @@ def test_the_selected_mailbox_is_deleted_by_another(server: Server) -> None:
     assert client.transport.lost
 
 
+def test_a_command_that_fails_since_the_selected_mailbox_is_gone(server: Server) -> None:
+    other = server.logged_in()
+    other.says(b"a CREATE box")
+    client = server.logged_in()
+    client.says(b"a SELECT box")
+    other.says(b"b DELETE box")
+    answer = client.says(b"b EXPUNGE")
+    assert answer.startswith(b"* BYE The selected mailbox is no longer there\r\nb NO [NONEXISTENT] ")
+
+
 def test_a_select_that_fails_leaves_nothing_selected_whatever_the_name(server: Server) -> None:
     client = server.logged_in()
     client.says(b"a SELECT INBOX")
