@@ -122,7 +122,8 @@ class Harness:
             actor.begin(self.server.port)
         if theirs and running is not None:
             running.end(kill=False)
-            self.kills[f"{theirs.partition(':')[0]} (import)" if running.died else "import ended"] += running.died
+            if running.died:
+                self.kills[theirs.partition(":")[0] + " (import)"] += 1
         self._wait_and_kill("" if theirs else failpoint, self.draw.uniform(0.2, LONGEST_WORK))
         for actor in self.actors:
             actor.join()
