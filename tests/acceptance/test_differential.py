@@ -1,0 +1,69 @@
+"""Servers that are told the same things answer alike; see `tests.acceptance.differential`.
+
+The stores in memory and on the disk always; MAILPOST_PEER=host:port:user:password names another server, too, whose
+mail of this user is deleted. MAILPOST_SEED is the number of the first session.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.differential.comparing import Peer, run
+from tests.acceptance.server import configured, free_port
+
+SECONDS = 20.0
+SEED = int(os.environ.get("MAILPOST_SEED", "1"))
+PEER = os.environ.get("MAILPOST_PEER")
+NO_FOLDERS = '[folders]\ndrafts = ""\nsent = ""\ntrash = ""\njunk = ""\narchive = ""\n'
+
+
+@pytest.fixture
+def on_disk(tmp_path: Path) -> Iterator[Peer]:
+    with configured(tmp_path, extra=NO_FOLDERS) as server:
+        yield Peer("127.0.0.1", server.port, "ann", "pass")
+
+
+@pytest.fixture
+def in_memory(tmp_path: Path) -> Iterator[Peer]:
+    port = free_port()
+    with (tmp_path / "memory.out").open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.acceptance.differential.inmemory", str(port)],
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            cwd=Path(__file__).parents[2],
+        )
+    try:
+        for _ in range(500):
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            except OSError:
+                time.sleep(0.02)
+        yield Peer("127.0.0.1", port, "ann", "pass")
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def test_both_stores_answer_alike(on_disk: Peer, in_memory: Peer) -> None:
+    report = run(on_disk, in_memory, iter(range(SEED, SEED + 1_000)), SECONDS)
+    sys.stdout.write(f"{report}\n")
+    assert not report.differences, report
+    assert report.sessions > 3
+
+
+@pytest.mark.skipif(PEER is None, reason="no other server is named in MAILPOST_PEER")
+def test_another_server_answers_alike(on_disk: Peer) -> None:
+    report = run(on_disk, Peer.of(PEER or ""), iter(range(SEED, SEED + 1_000)), SECONDS)
+    sys.stdout.write(f"{report}\n")
+    assert not report.differences, report
+    assert report.sessions > 3
