@@ -10,6 +10,8 @@ import fcntl
 import mmap
 import os
 
+from mailpost.storage.ownership import make_private
+
 GENERATION_FILE = "generation"
 _LENGTH = 8
 
@@ -23,7 +25,8 @@ class Generation:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        make_private(path)
+        self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         if os.fstat(self._fd).st_size < _LENGTH:
             os.pwrite(self._fd, os.urandom(_LENGTH), 0)
         self.alone = self.is_last()

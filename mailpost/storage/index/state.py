@@ -12,9 +12,10 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from mailpost.mail.errors import ErrorKind, MailError
+from mailpost.storage.ownership import make_private
 
 STATE_FILE = "state.sqlite3"
 
@@ -110,8 +111,7 @@ def _primary_name(error: sqlite3.Error) -> str:
 def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
     """A connection that threads may use in turn, in autocommit mode: transactions are begun by hand."""
     if not read_only:
-        with suppress(FileExistsError):
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        make_private(path)
     db = sqlite3.connect(
         path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
     )

@@ -11,10 +11,12 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import NamedTuple
 
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.storage.failpoints import passed
+from mailpost.storage.ownership import inherit_owner
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
@@ -73,9 +75,26 @@ def open_directory(name: str | os.PathLike[str], dir_fd: int | None = None, foll
 def make_directory(name: str, dir_fd: int) -> None:
     """Make a directory 0700, whatever the umask. Raises FileExistsError."""
     os.mkdir(name, FOLDER_MODE, dir_fd=dir_fd)
-    with_umask = stat.S_IMODE(os.stat(name, dir_fd=dir_fd, follow_symlinks=False).st_mode)
-    if with_umask & 0o777 != FOLDER_MODE:
-        os.chmod(name, FOLDER_MODE, dir_fd=dir_fd)
+    fd = open_directory(name, dir_fd)
+    try:
+        if stat.S_IMODE(os.fstat(fd).st_mode) & 0o777 != FOLDER_MODE:
+            os.fchmod(fd, FOLDER_MODE)
+        inherit_owner(fd, dir_fd)
+    finally:
+        os.close(fd)
+
+
+def make_directories(place: Path) -> None:
+    """Make a directory and those above it where they are missing: 0700, whatever the umask, and durable."""
+    missing = [directory for directory in (place, *place.parents) if not directory.is_dir()]
+    for directory in reversed(missing):
+        above = open_directory(directory.parent, follow=True)
+        try:
+            with suppress(FileExistsError):
+                make_directory(directory.name, above)
+            fsync_directory(above)
+        finally:
+            os.close(above)
 
 
 def create_file(name: str, dir_fd: int) -> int:
@@ -84,6 +103,7 @@ def create_file(name: str, dir_fd: int) -> int:
     fd = os.open(name, flags, FILE_MODE, dir_fd=dir_fd)
     if stat.S_IMODE(os.fstat(fd).st_mode) != FILE_MODE:
         os.fchmod(fd, FILE_MODE)
+    inherit_owner(fd, dir_fd)
     return fd
 
 

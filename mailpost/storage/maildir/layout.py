@@ -27,7 +27,14 @@ from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.foldertree import INBOX, canonical_name
 from mailpost.storage.failpoints import passed
 from mailpost.storage.maildir.filename import unique_names
-from mailpost.storage.maildir.files import create_file, fsync_directory, mail_errors, make_directory, open_directory
+from mailpost.storage.maildir.files import (
+    create_file,
+    fsync_directory,
+    mail_errors,
+    make_directories,
+    make_directory,
+    open_directory,
+)
 from mailpost.storage.maildir.folder import SUBDIRECTORIES
 
 ROOT = "."
@@ -119,16 +126,7 @@ class Layout:
 def open_root(path: str | os.PathLike[str]) -> int:
     """Open an account's root for use as `root_fd`, making it (0700, durable) and its cur, new and tmp where missing."""
     with mail_errors():
-        place = Path(path).absolute()
-        missing = [directory for directory in (place, *place.parents) if not directory.is_dir()]
-        for directory in reversed(missing):
-            above = open_directory(directory.parent, follow=True)
-            try:
-                with suppress(FileExistsError):
-                    make_directory(directory.name, above)
-                fsync_directory(above)
-            finally:
-                os.close(above)
+        make_directories(Path(path).absolute())
         root = open_directory(path, follow=True)
         try:
             made = False

@@ -12,7 +12,7 @@ from pathlib import Path
 from mailpost.storage.index.cache import CACHE_FILE, CacheFile
 from mailpost.storage.index.generation import GENERATION_FILE, Generation
 from mailpost.storage.index.state import STATE_FILE, DamagedError, Readers, StateFile, meta, set_meta
-from mailpost.storage.maildir.files import Ballast, mail_errors
+from mailpost.storage.maildir.files import Ballast, mail_errors, make_directories
 from mailpost.storage.maildir.layout import open_root
 
 _GENERATION = "generation"
@@ -72,7 +72,7 @@ def open_files(root: Path, index: Path | None) -> OpenedFiles:
         with mail_errors():
             place = str(root / _PREFIX) if index is None else str(index) + "/"
             if index is not None:
-                index.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_directories(index.absolute())
             was_there = Path(place + STATE_FILE).exists()
             state, set_aside = _open_state(place + STATE_FILE)
             ballast = Ballast(root_fd)

@@ -240,6 +240,7 @@ class AccountTests(TestCase):
         await account.append("INBOX", [NewMessage(MESSAGE)])
         await self.closed()
         self.assertTrue((index / "ann" / "state.sqlite3").exists())
+        self.assertEqual([path.stat().st_mode & 0o777 for path in (index, index / "ann")], [0o700, 0o700])
         self.assertEqual([path.name for path in (self.place / "ann").glob("*sqlite3*")], [])
 
     async def test_a_big_message_is_spooled_to_a_file(self) -> None:
