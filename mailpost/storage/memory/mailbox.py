@@ -129,6 +129,7 @@ class MemoryMailbox:
 
     def search(self, key: SearchKey) -> list[int]:
         """The UIDs that match."""
+        self._check()
         columns = zip(list(self.live.uids), list(self.live.flags), list(self.live.modseqs), strict=True)
         return [
             uid for uid, flags, modseq in columns if matches(key, _Facts(uid, flags, modseq, self, self._messages[uid]))

@@ -6,6 +6,7 @@ from zope.interface.verify import verifyObject
 
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.flags import DELETED, FLAGGED, SEEN, FlagChange, intern_flags
+from mailpost.mail.searchkeys import Body
 from mailpost.storage.interfaces import IMailAccount, IMailpostMailbox, IMailStore, ISpool
 from mailpost.storage.offload import settled as ask
 from mailpost.storage.records import Attribute, SpecialUse
@@ -180,6 +181,7 @@ class FoldersContract(Contract):
         await ask(self.account.create("Work"))
         for attempt in (
             lambda: self.rows(mailbox, uids, Attribute.OCTETS),
+            lambda: ask(mailbox.search(Body("x"))),
             lambda: ask(mailbox.store(uids, FlagChange.ADD, intern_flags([SEEN]))),
             lambda: ask(mailbox.expunge()),
             lambda: ask(mailbox.copy(uids, "Work")),
