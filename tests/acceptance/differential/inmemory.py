@@ -7,6 +7,7 @@ import sys
 from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
 from twisted.cred.portal import Portal
 from twisted.internet import reactor as installed
+from twisted.python.log import startLogging
 
 from mailpost.accounts.realm import MailRealm
 from mailpost.protocols.imap.connection import IMAPFactory
@@ -16,6 +17,7 @@ from mailpost.wire.imap.structures import summarise
 
 def main() -> None:
     """Serve until the process is ended."""
+    startLogging(sys.stderr, setStdout=False)
     reactor: object = installed
     checker = InMemoryUsernamePasswordDatabaseDontUse(ann=b"pass")
     realm = MailRealm(MemoryStore(summarise, default_folders={}))

@@ -98,6 +98,8 @@ _RECENT = {b"\\recent"}
 _GONE = (b"EXPUNGEISSUED",)
 _ANY = frozenset[str]()
 
+THE_DELETED = "a session whose mailbox was deleted is ended (RFC 2180 §3.3)"
+
 KNOWN = (
     Excuse("a refusal says why in a code (RFC 5530 §3)", frozenset({"code"}), _refusal),
     Excuse(
@@ -194,7 +196,7 @@ KNOWN = (
     ),
     Excuse("a message that is gone is not found (RFC 2180 §4.3)", frozenset({"data"}), _without_the_gone),
     Excuse(
-        "a session whose mailbox was deleted is ended (RFC 2180 §3.3)",
+        THE_DELETED,
         _ANY,
         lambda text, ours, theirs: "BYE" in ours.data or "BYE" in theirs.data,
         leads_apart=True,
