@@ -7,6 +7,7 @@ returned with the next `expunge()`. The listener is held weakly, since the stock
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 from weakref import WeakSet
@@ -126,7 +127,7 @@ class StockMailbox:
 
     async def _add(self, octets: bytes, flags: Iterable[str], date: Any) -> int:
         when = (
-            int(self._clock.seconds())
+            int(time.time())
             if not date
             else parse_internaldate(date if isinstance(date, bytes) else date.encode())
         )

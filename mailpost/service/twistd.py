@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -85,11 +86,12 @@ def refuse(problem: Exception) -> NoReturn:
 
 def makeService(options: Options) -> IService:
     """The server that these options ask for."""
-    sys.setswitchinterval(SWITCH_SECONDS)
     from twisted.internet import reactor
 
     from mailpost.service.assembly import build
 
+    sys.setswitchinterval(SWITCH_SECONDS)
+    steady(reactor)
     try:
         if not options["demo"]:
             return Started(build(options.configuration, reactor, options.checkers), reactor, options)
@@ -98,6 +100,14 @@ def makeService(options: Options) -> IService:
         return Started(DemoServer(server, reactor, folder), reactor, options)
     except (ConfigError, OSError) as problem:
         refuse(problem)
+
+
+def steady(reactor: Any) -> None:
+    """Let timers go by the monotonic clock: Twisted's reactor waits a day longer when the clock is set back a day."""
+    ahead = time.monotonic() - reactor.seconds()
+    for call in reactor.getDelayedCalls():
+        call.delay(ahead)
+    reactor.seconds = time.monotonic
 
 
 class Started(MultiService):

@@ -91,7 +91,7 @@ class Batches:
     def run(self, job: Callable[[], T]) -> T:
         """Do one job in a savepoint."""
         self._marks = len(self._news), len(self._afterwards), len(self._undo)
-        with index_errors():
+        with mail_errors(), index_errors():
             self.db.execute("SAVEPOINT job")
             try:
                 value = job()

@@ -222,7 +222,12 @@ class Lane:
     def _opened(self, held: OrderedDict[int, HeldFiles], number: int, directory: str) -> HeldFiles:
         files = held.get(number)
         if files is None:
-            with mail_errors():
+            try:
+                files = cast("HeldFiles", HeldFiles.open(self.root_fd, directory))
+            except MailError as error:
+                if error.kind is not ErrorKind.UNAVAILABLE or not held:
+                    raise
+                held.clear()  # too many files are open: these were only kept at hand
                 files = cast("HeldFiles", HeldFiles.open(self.root_fd, directory))
             held[number] = files
             if len(held) > _MOST_OPEN:

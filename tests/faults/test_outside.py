@@ -1,0 +1,90 @@
+"""Another program renames flags as fast as it can: nobody is ever told that a message is gone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+from tests.acceptance.server import Twistd
+from tests.faults.client import Client
+from tests.faults.test_latency import deliver
+
+MESSAGES = int(os.environ.get("MAILPOST_FAULTS_RENAMED", "2000"))
+"""The long form has 20,000."""
+SECONDS = float(os.environ.get("MAILPOST_FAULTS_SECONDS", "8"))
+LETTERS = ("", "F", "FS", "S", "RS", "R")
+
+RENAMER = """
+import os, random, sys, time
+cur, seconds, letters = sys.argv[1], float(sys.argv[2]), sys.argv[3].split(",")
+os.chdir(cur)
+names = os.listdir(".")
+until = time.monotonic() + seconds
+renames = 0
+while time.monotonic() < until:
+    for number in random.sample(range(len(names)), 100):
+        wanted = names[number].partition(":")[0] + ":2," + random.choice(letters)
+        try:
+            os.rename(names[number], wanted)
+        except FileNotFoundError:  # the server has written a flag
+            shown = [name for name in os.listdir(".") if name.startswith(names[number].partition(":")[0])]
+            if not shown:
+                continue
+            wanted = shown[0]
+        names[number] = wanted
+        renames += 1
+print(renames)
+"""
+
+
+def test_renames_make_no_message_vanish(start: Callable[..., Twistd]) -> None:
+    server = start()
+    folder = server.folder / "mail/ann/.Busy"
+    deliver(folder, MESSAGES, "cur")
+    clients = [Client(server.port) for _ in range(3)]
+    for client in clients:
+        client.ok("SELECT Busy")
+    cur = folder / "cur"
+    command = [sys.executable, "-c", RENAMER, str(cur), str(SECONDS), ",".join(LETTERS)]
+    told: list[bytes] = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as renamer:
+        turn = 0
+        while renamer.poll() is None:
+            for client in clients:
+                told += client.ok("NOOP")
+            if turn % 7 == 0:  # and our own renames among them
+                told += clients[turn % 3].ok(f"STORE {turn % MESSAGES + 1} +FLAGS (\\Answered)")
+            if turn % 5 == 0:
+                found = clients[1].ok(f"UID FETCH {turn % MESSAGES + 1} (UID BODY.PEEK[])")
+                assert any(b"Text." in line for line in found), found
+                told += found
+            turn += 1
+        renames = int(renamer.stdout.read()) if renamer.stdout is not None else 0
+    assert renames > 1000
+    assert turn > 10
+    time.sleep(1)
+    for client in clients:
+        told += client.ok("NOOP")
+    assert not [line for line in told if line.endswith(b"EXPUNGE") or b"VANISHED" in line]
+    assert {line for line in told if line.endswith(b"EXISTS")} <= {b"* %d EXISTS" % MESSAGES}
+    time.sleep(2)  # what is written behind has been written, and the names say what the server says
+    for client in clients:
+        client.ok("NOOP")
+    said = flags_of(clients[0])
+    names = {name.partition(":2,")[0]: name.partition(":2,")[2] for name in os.listdir(cur)}
+    assert len(said) == len(names) == MESSAGES
+    assert sorted(said) == sorted("".join(sorted(letters)) for letters in names.values())
+    for client in clients:
+        client.close()
+    assert "Traceback" not in server.log.read_text()
+
+
+def flags_of(client: Client) -> list[str]:
+    """The flags of all messages, as letters in file names."""
+    letters = {b"\\Seen": "S", b"\\Flagged": "F", b"\\Answered": "R"}
+    lines = [line for line in client.ok("FETCH 1:* (FLAGS)") if b"FLAGS (" in line]
+    flags = [line.partition(b"FLAGS (")[2].partition(b")")[0].split() for line in lines]
+    return ["".join(sorted(letters[flag] for flag in some if flag in letters)) for some in flags]
