@@ -124,7 +124,7 @@ def scan(lane: Lane, folder: LaneFolder, keywords: Mapping[str, Flags] | None = 
     row.cur_mtime, row.new_mtime = _settled(cur_mtime.value), _settled(new_mtime)
     if folder.newcomers is not None:
         row.cur_mtime = 0
-    folder.verify = False
+    folder.verify = cur_mtime.doubtful
     lane.save(folder)
 
 
@@ -192,12 +192,15 @@ class _CurMtime:
 
     def __init__(self, files: HeldFiles) -> None:
         self._files = files
+        self.doubtful = False
+        """Whether another program's change may be among ours: then the folder is to be listed once more."""
         self.value = files.changed_at()[0]
 
     def accept(self, names: Sequence[str]) -> list[str | None]:
         """Move messages over from new."""
         before = self._files.changed_at()[0]
         moved = self._files.accept(names)
+        self.doubtful = True
         if before == self.value:
             self.value = self._files.changed_at()[0]
         return moved
@@ -223,7 +226,10 @@ def _accept(files: HeldFiles, seen: dict[str, str], cur_mtime: _CurMtime) -> int
         names = [name for name in os.listdir(files.new) if not name.startswith(".")]
         if not names:
             return mtime
-        for name in cur_mtime.accept(sorted(names)):
+        moved = cur_mtime.accept(sorted(names))
+        if None in moved:  # another server moves them as well: they may be in cur, and were not when it was listed
+            moved += files.listing().cur.values()
+        for name in moved:
             if name is not None:
                 seen.setdefault(base_of(name), name)
     return 0
