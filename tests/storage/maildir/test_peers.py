@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pytest
 from mailpost.storage.index.messages import Spans
 from mailpost.storage.maildir import behind, scan, tree, writing
 from mailpost.storage.maildir.dotlock import locked
+from mailpost.storage.maildir.lane import HeldFiles
 from mailpost.storage.maildir.uidlist import UIDLIST_FILE, UidList, read_uidlist
 from tests.storage.maildir.lanes import MESSAGE, Bench
 
@@ -159,3 +160,19 @@ def test_a_folder_without_messages_has_its_list(bench: Bench) -> None:
     settle(bench, "Empty")
     validity = bench.lane.folder(bench.number("Empty")).row.uidvalidity
     assert (bench.root / ".Empty" / UIDLIST_FILE).read_text().startswith(f"3 V{validity} N0000000001 ")
+
+
+def test_a_delivery_that_another_server_moves_first_is_seen(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.append(MESSAGE)
+    settle(bench)
+    (bench.root / "new" / "x").write_bytes(MESSAGE)
+    real = HeldFiles.accept
+
+    def beaten(files: HeldFiles, names: Sequence[str]) -> list[str | None]:
+        (bench.root / "new" / "x").rename(bench.root / "cur" / "x:2,")
+        return real(files, names)
+
+    monkeypatch.setattr(HeldFiles, "accept", beaten)
+    bench.look()
+    assert bench.names()[2] == "x:2,"
+    assert bench.lane.folder(bench.number()).verify
