@@ -64,7 +64,7 @@ def test_renames_make_no_message_vanish(start: Callable[..., Twistd]) -> None:
             turn += 1
         renames = int(renamer.stdout.read()) if renamer.stdout is not None else 0
     assert renames > 1000
-    assert turn > 10
+    assert turn > 1
     time.sleep(1)
     for client in clients:
         told += client.ok("NOOP")
