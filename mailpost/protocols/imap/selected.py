@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from mailpost.mail.flags import RECENT, SYSTEM_FLAGS, Flags, intern_flags
 from mailpost.mail.mime import Part, parse
-from mailpost.mail.searchkeys import And, Not, Or, Recent, SavedResult, SearchKey, Uids, UidSequence
+from mailpost.mail.searchkeys import Recent, SavedResult, SearchKey, Uids, UidSequence, with_leaves
 from mailpost.mail.searchkeys import Sequence as SequenceKey
 from mailpost.mail.selected import SequenceView
 from mailpost.mail.uidset import SequenceSet, UidSet
@@ -208,16 +208,10 @@ class SelectedMailbox:
     def resolved(self, key: SearchKey) -> SearchKey:
         """A search key in which all that only this session knows has been replaced by UIDs."""
         self.catch_up()
-        return self._resolved(key)
+        return with_leaves(key, self._resolved)
 
-    def _resolved(self, key: SearchKey) -> SearchKey:
-        match key:
-            case And(keys):
-                return And(tuple(self._resolved(each) for each in keys))
-            case Or(first, second):
-                return Or(self._resolved(first), self._resolved(second))
-            case Not(inner):
-                return Not(self._resolved(inner))
+    def _resolved(self, leaf: SearchKey) -> SearchKey:
+        match leaf:
             case SequenceKey(numbers):
                 exists = self.view.exists
                 known = numbers.resolve(exists) & UidSet(((1, exists),) if exists else ())
@@ -229,7 +223,7 @@ class SelectedMailbox:
             case Recent():
                 return Uids(self.recent)
             case _:
-                return key
+                return leaf
 
     # -- flags
 
