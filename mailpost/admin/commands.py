@@ -131,7 +131,7 @@ async def import_mail(reactor: Any, options: Import) -> None:
     await _with_account(reactor, options, bring_in, new=True)
 
 
-def _require_owner(root: Path) -> None:
+def require_owner(root: Path) -> None:
     """Refuse to make files as the superuser in somebody's mail: whoever serves it could not read them."""
     there = next(each for each in (root, *root.parents) if each.is_dir())
     owner = there.stat().st_uid
@@ -153,7 +153,7 @@ async def _with_account(
     config = load(options["config"])
     name = checked_user(options["name"])
     root = place(config.storage.maildir, name)
-    _require_owner(root)
+    require_owner(root)
     if not root.is_dir():
         known = config.users.file is not None and name in directory.names(config.users.file)
         if not (new and known):

@@ -42,8 +42,11 @@ class Mixed(Command):
             found, arguments = gnu_getopt(list(options or ()), self.shortOpt, self.longOpt)
         except GetoptError as problem:
             raise usage.UsageError(str(problem)) from None
-        first = [part for name, value in found for part in (name, value) if part]
+        first = [part for name, value in found for part in ([name, value] if self._takes_value(name) else [name])]
         super().parseOptions([*first, "--", *arguments])  # type: ignore[no-untyped-call]
+
+    def _takes_value(self, name: str) -> bool:
+        return f"{name[2:]}=" in self.longOpt if name.startswith("--") else f"{name[1:]}:" in self.shortOpt
 
 
 class Configured(Mixed):
@@ -124,6 +127,56 @@ class Import(Configured):
         self["path"] = Path(path)
 
 
+class _Users(Configured):
+    """A command about one user or about all."""
+
+    arguments = "USER|--all"
+    optFlags: Sequence[Sequence[Any]] = [["all", "a", "All users of the users file."]]
+
+    def parseArgs(self, *names: str) -> None:
+        """Take the user's name, unless all are meant."""
+        if len(names) != (0 if self["all"] else 1):
+            raise usage.UsageError("name one user, or say --all")
+        self["name"] = names[0] if names else None
+
+
+class Check(_Users):
+    """Check accounts."""
+
+    longdesc = (
+        "Compares files, UID lists, index and cache. Only reads, unless --repair is given. Exit code 0: all is well;"
+        " 1: something is not (or could not be repaired)."
+    )
+    optFlags: Sequence[Sequence[Any]] = [
+        *_Users.optFlags,
+        ["repair", "r", "Put right what is found."],
+        ["full", None, "Compare the cache with all messages, not with some of them."],
+    ]
+
+
+class Reindex(_Users):
+    """Build the index anew."""
+
+    longdesc = "Throws the cache away and builds it anew, beside a running server too."
+    optFlags: Sequence[Sequence[Any]] = [
+        *_Users.optFlags,
+        ["state", None, "Build the state anew too, out of the Maildir; stop the server before."],
+    ]
+
+
+class Backup(Configured):
+    """Copy an account."""
+
+    arguments = "USER DIRECTORY"
+    longdesc = "Makes a copy that can be put in the account's place; the server may run meanwhile."
+
+    def parseArgs(self, name: str, path: str) -> None:  # type: ignore[override]
+        """Take user and directory."""
+        self["name"] = name
+        self["all"] = False
+        self["directory"] = Path(path)
+
+
 class Options(_Group):
     """Everything."""
 
@@ -131,4 +184,7 @@ class Options(_Group):
         ["user", None, User, "Users: add, passwd, list, remove."],
         ["mailbox", None, Mailbox, "Folders of a user: list, status."],
         ["import", None, Import, "Bring in mail of other programs."],
+        ["check", None, Check, "Whether files, index and cache agree; --repair."],
+        ["reindex", None, Reindex, "Build the index anew."],
+        ["backup", None, Backup, "Copy an account, while the server runs."],
     ]

@@ -26,7 +26,7 @@ TEXT_COLUMNS = ("subject", "from_", "to_", "cc", "bcc")
 """Columns of casemapped header texts; `to_` holds Summary.to."""
 
 _LAYOUT = 2
-_FORMAT = _LAYOUT << 16 | SUMMARY_FORMAT
+CACHE_FORMAT = _LAYOUT << 16 | SUMMARY_FORMAT
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 _BY_UID = ("facts", "envelopes", "structures", "headers", "texts")
@@ -76,7 +76,7 @@ class CacheFile:
             if db.execute("PRAGMA user_version").fetchone() == (0,):
                 for statement in _SCHEMA.split(";"):
                     db.execute(statement)
-                db.execute(f"PRAGMA user_version={_FORMAT}")
+                db.execute(f"PRAGMA user_version={CACHE_FORMAT}")
             db.execute("DELETE FROM opened")
             db.execute("INSERT INTO opened VALUES(?)", (self._boot,))
             db.execute("COMMIT")
@@ -87,7 +87,7 @@ class CacheFile:
 
     def _trusted(self, db: sqlite3.Connection) -> bool:
         (version,) = db.execute("PRAGMA user_version").fetchone()
-        if version != _FORMAT:
+        if version != CACHE_FORMAT:
             return bool(version == 0 and not Path(self.path).stat().st_size)
         boot = db.execute("SELECT boot FROM opened").fetchone()
         return boot is None or boot[0] == self._boot

@@ -56,6 +56,11 @@ class OpenedFiles:
         self.generation.close()
 
 
+def index_prefix(root: Path, index: Path | None) -> str:
+    """What the paths of an account's state, cache and generation begin with."""
+    return str(root / _PREFIX) if index is None else str(index) + "/"
+
+
 def open_files(root: Path, index: Path | None) -> OpenedFiles:
     """Open an account, making what is missing.
 
@@ -70,7 +75,7 @@ def open_files(root: Path, index: Path | None) -> OpenedFiles:
     root_fd = open_root(root)
     try:
         with mail_errors():
-            place = str(root / _PREFIX) if index is None else str(index) + "/"
+            place = index_prefix(root, index)
             if index is not None:
                 make_directories(index.absolute())
             was_there = Path(place + STATE_FILE).exists()
