@@ -13,6 +13,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -67,8 +68,10 @@ def parse(text: str) -> Listing:
 
 
 def _parse_line(line: str) -> User:
-    name, _, rest = line.partition(":")
+    name, colon, rest = line.partition(":")
     name = checked_user(name)
+    if not colon:
+        raise ValueError(f"user {name} has no password: there is no colon behind the name")
     password, *others = rest.split(":", 6)
     extra = others[5].split() if len(others) > 5 else []
     if _LOCKED.fullmatch(password) or any(item.partition("=")[0] == "nologin" for item in extra):
@@ -209,8 +212,9 @@ def _read(path: Path) -> str:
 
 @contextmanager
 def _rewriting(path: Path) -> Iterator[list[str]]:
-    """The lines of the file to be changed; a new file of mode 0600 and the same owner takes its place, durably.
+    """The lines of the file to be changed; a new file of the same owner takes its place, durably.
 
+    Its mode is 0600, or what it was where that let only owner and group in: another server may read it by its group.
     The folder is locked meanwhile, so that two programs do not lose each other's change.
     """
     target = path.resolve()
@@ -235,9 +239,11 @@ def _replace(path: Path, octets: bytes) -> None:
             file.write(octets)
             file.flush()
             if path.exists():
-                old = path.stat()
-                if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
-                    os.chown(new, old.st_uid, old.st_gid)
+                old, made = path.stat(), os.fstat(file.fileno())
+                if (old.st_uid, old.st_gid) != (made.st_uid, made.st_gid):
+                    os.fchown(file.fileno(), old.st_uid, old.st_gid)
+                if not old.st_mode & stat.S_IRWXO:
+                    os.fchmod(file.fileno(), stat.S_IMODE(old.st_mode))
             os.fsync(file.fileno())
         new.replace(path)
     except BaseException:

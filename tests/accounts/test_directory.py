@@ -51,11 +51,12 @@ def test_bad_lines_are_warnings_and_take_nobody_down() -> None:
     listing = parse(TEXT)
     passwords = {user.name: user.password for user in listing.users.values()}
     assert passwords == {
-        "joe": "{PLAIN}secret", "ann": "{PLAIN}word", "gone": "", "shadow": "", "none": "", "off": "",
+        "joe": "{PLAIN}secret", "ann": "{PLAIN}word", "gone": "", "shadow": "", "off": "",
         "kurt": "{PLAIN}x",
     }  # fmt: skip
-    assert [warning.partition(":")[0] for warning in listing.warnings] == ["line 5", "line 6", "line 11"]
-    assert "listed twice" in listing.warnings[2]
+    assert [warning.partition(":")[0] for warning in listing.warnings] == ["line 5", "line 6", "line 9", "line 11"]
+    assert "no password" in listing.warnings[2]
+    assert "listed twice" in listing.warnings[3]
 
 
 def test_the_file_is_looked_at_once_a_second(tmp_path: Path) -> None:
@@ -131,6 +132,18 @@ def test_changes_keep_everything_else(tmp_path: Path) -> None:
     assert b"# people\n" in path.read_bytes()
     assert names(path) == ["ann", "gone", "shadow", "none", "off", "kurt", "last", "neu"]
     assert os.listdir(tmp_path) == ["users"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(0o640, 0o640), (0o660, 0o660), (0o400, 0o400), (0o644, 0o600), (0o604, 0o600)]
+)
+def test_a_group_that_may_read_the_file_still_may(tmp_path: Path, before: int, after: int) -> None:
+    path = tmp_path / "users"
+    path.write_text("ann:{PLAIN}word\n")
+    path.chmod(before)
+    add(path, "joe", "{PLAIN}x")
+    assert names(path) == ["ann", "joe"]
+    assert stat.S_IMODE(path.stat().st_mode) == after
 
 
 def test_a_new_file_and_what_is_refused(tmp_path: Path) -> None:
