@@ -8,12 +8,13 @@ from __future__ import annotations
 from base64 import b64encode
 from binascii import Error as Base64Error
 from binascii import a2b_base64
-from typing import cast
+from typing import NoReturn, cast
 
 from twisted.cred.credentials import ICredentials
 from twisted.mail import imap4
 from twisted.mail.interfaces import IChallengeResponse
 
+from mailpost.accounts.interfaces import Refused
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.protocols.imap.commands.context import Completed, Context, TlsState
 from mailpost.wire import sasl
@@ -69,8 +70,12 @@ async def _plain(context: Context, command: Authenticate) -> None:
     except ValueError as error:
         raise ParseError("The PLAIN message cannot be read") from error
     if plain.authorization not in (b"", plain.user):
-        raise MailError(ErrorKind.AUTHENTICATION_FAILED, "Nobody may act for somebody else")
+        await context.log_in(plain.user, _for_another)
     await _password(context, plain.user, plain.password)
+
+
+def _for_another() -> NoReturn:
+    raise Refused("nobody may act for somebody else")
 
 
 async def _login(context: Context, command: Authenticate) -> None:
