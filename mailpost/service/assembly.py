@@ -6,6 +6,7 @@ BYE to those that stand, then everything on disk.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -35,16 +36,18 @@ from mailpost.storage.records import SpecialUse
 from mailpost.wire.imap.structures import summarise
 
 HASHING_THREADS = 2
+_PORT = re.compile(r"(?:tcp6?|ssl):(?:port=)?([0-9]+)(?=:|$)")
 
 
 def listeners(config: Config, reactor: Any) -> list[Listener]:
     """All endpoints of a configuration. Raises ConfigError for descriptions that Twisted does not know."""
-    found = []
+    found: list[Listener] = []
     problems = []
     for each in fields(config.listen):
         for description in getattr(config.listen, each.name):
             try:
                 endpoint = serverFromString(reactor, description)
+                _check_port(description, [listener.description for listener in found])
             except Exception as problem:  # of a plugin perhaps, which may fail in any way
                 problems.append(f'{config.source.place("listen", each.name)}"{description}": {problem}')
             else:
@@ -52,6 +55,14 @@ def listeners(config: Config, reactor: Any) -> list[Listener]:
     if problems:
         raise ConfigError(problems)
     return found
+
+
+def _check_port(description: str, others: Sequence[str]) -> None:
+    port = _PORT.match(description)
+    if port is not None and int(port[1]) > 65_535:
+        raise ValueError("the highest port is 65535")
+    if description in others and not (port is not None and int(port[1]) == 0):
+        raise ValueError("is there twice")
 
 
 def default_folders(config: Config) -> dict[str, SpecialUse]:

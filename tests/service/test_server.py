@@ -185,6 +185,19 @@ class Tests(TestCase):
         )
         self.assertFalse((self.folder / "mail").exists())
 
+    def test_a_survey_finds_ports_that_cannot_be_had(self) -> None:
+        ports = '"tcp:1143", "tcp:1143:interface=127.0.0.1", "tcp:70000", "tcp6:port=65536", "tcp:1143", "tcp:65535"'
+        with pytest.raises(ConfigError) as caught:
+            survey(self.config(TEXT.replace('"tcp:0:interface=127.0.0.1"', ports, 1)), reactor)
+        self.assertEqual(
+            [problem.partition(": ")[2] for problem in caught.value.problems],
+            [
+                'listen.imap: "tcp:70000": the highest port is 65535',
+                'listen.imap: "tcp6:port=65536": the highest port is 65535',
+                'listen.imap: "tcp:1143": is there twice',
+            ],
+        )
+
     def test_a_survey_finds_all_that_cannot_be_used(self) -> None:
         (self.folder / "users").unlink()
         (self.folder / "cert.pem").write_text("rubbish")
