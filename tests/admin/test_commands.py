@@ -141,7 +141,7 @@ class Tests(TestCase):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        ([], 2, "which of user, mailbox, import?"),
+        ([], 2, "which of user, mailbox, import, check, reindex, backup?"),
         (["user"], 2, "which of add, passwd, list, remove?"),
         (["user", "add"], 2, "Usage: mailpost user add NAME"),
         (["user", "add", "ann", "--nope"], 2, "option --nope not recognized"),
@@ -154,6 +154,12 @@ def test_what_is_not_understood(words: list[str], code: int, said: str, capsys: 
         main(words)
     assert caught.value.code == code
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [("-f", ""), ("--folder", ""), ("--folder=",), ("--fol", "")])
+def test_an_empty_value_is_a_value(words: tuple[str, ...]) -> None:
+    given = options("import", "ann", "source", *words, "--config", "file")
+    assert (given["folder"], given["name"], given["path"], given["config"]) == ("", "ann", Path("source"), Path("file"))
 
 
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
