@@ -5,6 +5,7 @@ Nothing is bound and no thread is made before the service starts: twistd forks i
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -15,6 +16,7 @@ from typing import Any, NoReturn
 from twisted.application.service import IService, MultiService
 from twisted.cred.credentials import IUsernamePassword
 from twisted.cred.strcred import AuthOptionMixin
+from twisted.logger import Logger
 from twisted.python import usage
 
 from mailpost.service.config import ConfigError, load
@@ -113,6 +115,8 @@ def steady(reactor: Any) -> None:
 class Started(MultiService):
     """The server as twistd starts it: a refusal is one line, and SIGHUP reads files again."""
 
+    _log = Logger()
+
     def __init__(self, server: MailServer | DemoServer, reactor: Any, options: Options) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._server = server
@@ -126,10 +130,11 @@ class Started(MultiService):
         try:
             super().privilegedStartService()  # type: ignore[no-untyped-call]
         except CannotStartError as problem:
-            if not self._parent.get("nodaemon", True):
-                raise  # the terminal is far away; twistd carries the text there
             if self._parent.get("pidfile"):
                 Path(self._parent["pidfile"]).unlink(missing_ok=True)  # twistd leaves it behind at an exit
+            if (terminal := self._parent.get("statusPipe")) is not None:
+                self._log.critical("{problem}", problem=problem)
+                os.write(terminal, f"1 {problem}".encode()[:100])  # as twistd does it; who started it is told that
             refuse(problem)
 
     def _hang_up(self, number: int, frame: object) -> None:

@@ -122,6 +122,19 @@ def test_a_port_that_is_taken_is_one_line(config: Path) -> None:
     assert not (config.parent / "twistd.pid").exists()
 
 
+def test_a_port_that_is_taken_is_one_line_in_the_log_of_a_daemon(config: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        config.write_text(CONFIG % taken.getsockname()[1])
+        command = [TWISTD, "--pidfile=twistd.pid", "--logfile=log", "mailpost", "--config", str(config)]
+        done = subprocess.run(command, cwd=config.parent, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("An error has occurred: b'cannot listen (Address already in use) on tcp:")
+    log = (config.parent / "log").read_text()
+    assert "Traceback" not in log
+    assert log.count("cannot listen (Address already in use) on tcp:") == 1
+    assert not (config.parent / "twistd.pid").exists()
+
+
 def test_a_hangup_does_not_end_it(config: Path) -> None:
     port = int(config.read_text().rpartition("tcp:")[2].partition(":")[0])
     log = config.parent / "log"
