@@ -117,7 +117,8 @@ async def _repair(reactor: Any, config: Config, where: Place, report: Report) ->
 
     async def mend(account: MaildirAccount) -> None:
         await repairing.repair(account, findings, alone=alone)
-        await repairing.settle(account)
+        if alone:
+            await repairing.settle(account)
 
     await _with_account(reactor, config, where, mend)
 

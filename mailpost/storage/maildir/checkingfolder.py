@@ -91,7 +91,7 @@ def _check_rows(known: _Rows, report: Report) -> None:
     """The rows against each other."""
     row = known.row
     half = sorted(known.names.keys() ^ known.masks.keys())
-    report.add(Remedy.ROWS, row.directory, "UIDs that the state knows half of", half, coming=False)
+    report.add(Remedy.PUT_BACK, row.directory, "UIDs that the state knows half of", half, coming=False)
     unnamed = [uid for uid, masks in known.masks.items() if (masks[0] | masks[1]) & ~known.known_bits]
     report.add(Remedy.ROWS, row.directory, "UIDs with a flag that has no name", unnamed, coming=False)
     above = [uid for uid in known.masks if uid >= row.uidnext]

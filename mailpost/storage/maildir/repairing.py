@@ -182,27 +182,27 @@ def _mend_rows(lane: Lane, number: int, _: Sequence[str]) -> None:
     lane.save(folder)
 
 
-def _put_back(lane: Lane, number: int, bases: Sequence[str]) -> None:
+def _put_back(lane: Lane, number: int, items: Sequence[str]) -> None:
     """Give files the UIDs that `dovecot-uidlist` says, unless clients were told that those vanished."""
+    _mend_rows(lane, number, items)
     folder = lane.folder(number)
     files = lane.own_files(folder)
+    gone = changes.expunged_since(lane.db, number, 0)
+    known = {base_of(name): uid for uid, name in messages.names(lane.db, number)}
+    taken = set(known.values())
+    listed = sorted(_listed_files(lane, folder).items())
+    free = [(uid, name) for uid, name in listed if not (uid in gone or uid in taken or base_of(name) in known)]
     with mail_errors():
-        gone = changes.expunged_since(lane.db, number, 0)
-        taken = {uid for uid, _ in messages.names(lane.db, number)}
-        listed = _listed_files(lane, folder).items()
-        wanted = [(uid, name) for uid, name in listed if base_of(name) in bases]
-        free = sorted((uid, name) for uid, name in wanted if uid not in gone and uid not in taken)
         dates = files.facts([name for _, name in free])
     letters = lane.letters(folder)
     rows = []
     for (uid, name), facts in zip(free, dates, strict=True):
-        if facts is not None and uid < folder.row.uidnext:
+        if facts is not None:
             mask = folder.bits.bits(lane.db, letters.flags(letters_of(name)))
             rows.append(MessageRow(uid, mask, mask, max(facts.mtime, 0), name))
     if rows:
         messages.insert(lane.db, number, rows, lane.modseq(folder), int(time.time()))
-        lane.news(lane.listener.vanished, number)  # sessions that have it open know of no UIDs between theirs
-        lane.watched.discard(number)
+        folder.row.uidnext = max(folder.row.uidnext, rows[-1].uid + 1)
         lane.save(folder)
 
 
