@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mailpost.storage.failpoints import FAILPOINTS
-from tests.acceptance.server import Twistd, configured
+from tests.acceptance.server import Twistd, configured, mailpost
 from tests.crash.actors import SHARED, Actor, connected, digest, done, read_box, read_tree
 from tests.crash.ledger import Box, Letter, after, differences
 
@@ -230,6 +230,11 @@ class Harness:
                 return
             assert time.monotonic() < until, f"left behind: {left}; {files} files of {count} messages"
             time.sleep(0.05)
+
+    def check(self) -> None:
+        """`mailpost check` finds nothing, while no server runs."""
+        checked = mailpost("check", "ann", "--config", str(self.server.folder / "mailpost.toml"))
+        assert checked.returncode == 0, f"after {self.count} kills: {checked.stdout}{checked.stderr}"
 
     # -- telling
 

@@ -23,9 +23,13 @@ def test_nothing_acknowledged_is_ever_lost(tmp_path: Path, capsys: pytest.Captur
     try:
         while harness.count < KILLS:
             harness.round()
+            if harness.draw.random() < 0.1:
+                harness.check()
+        harness.check()
         for path in harness.root.glob("mailpost-*"):  # and the tree alone is enough
             path.unlink()
         harness.look()
+        harness.check()
     finally:
         with capsys.disabled():
             sys.stdout.write("\n".join(["", f"seed {SEED}", *harness.report(), ""]))
