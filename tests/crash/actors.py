@@ -157,6 +157,7 @@ class Actor:
             (9 if full else 2, self._expunge),
             (1, self._rename),
             (1, self._come_and_go),
+            (1, self._visit),
         ]
         weights, choices = zip(*actions, strict=True)
         self._draw.choices(choices, weights)[0](client)
@@ -264,6 +265,11 @@ class Actor:
         step = Step("expunge", removed={name: frozenset(uids)})
         self._do(client, step, lambda: client.uid("EXPUNGE", doomed))
         self.in_doubt = None
+
+    def _visit(self, client: imaplib.IMAP4) -> None:
+        """Look for what has been delivered."""
+        self._select(client, "INBOX")
+        done(client, client.noop())
 
     # -- folders
 

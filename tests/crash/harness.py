@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 from mailpost.storage.failpoints import FAILPOINTS
@@ -92,6 +93,10 @@ class Harness:
         self.under_way: Counter[str] = Counter()
         """What clients had asked for and not been answered when the server was killed."""
         self.imports = 0
+        self.inbox = Box(0, 1, {})
+        self.delivered: list[Letter] = []
+        """What another program has put into INBOX since the last look."""
+        self._deliveries = count(1)
         self.imported: dict[str, Box] = {}
         self._points = self._failpoints()
         with self.server:
@@ -142,10 +147,21 @@ class Harness:
         until = time.monotonic() + (LONGEST_WAIT if failpoint else seconds)
         while time.monotonic() < until and self.server.process.poll() is None:
             time.sleep(0.01)
+            if self.draw.random() < 0.05:
+                self._deliver()
         reached = self.server.process.poll() is not None
         assert not reached or (failpoint and self.server.process.returncode == -9), self.server.log.read_text()[-3000:]
         self.server.kill()
         self.kills[(failpoint.partition(":")[0] if reached else "at random") + where] += 1
+
+    def _deliver(self) -> None:
+        """A message comes as Postfix brings it."""
+        number = next(self._deliveries)
+        octets = b"Subject: delivery %d\n\ntext\n" % number
+        name = f"{number}.M{number}P{number}.elsewhere"
+        (self.root / "tmp" / name).write_bytes(octets)
+        (self.root / "tmp" / name).rename(self.root / "new" / name)
+        self.delivered.append(Letter(digest(octets.replace(b"\n", b"\r\n")), frozenset()))
 
     def _kill_while_opening(self) -> None:
         """Another kill, while the account is opened and what was interrupted is put right."""
@@ -166,6 +182,7 @@ class Harness:
             for actor in self.actors:
                 self._look_at_own(actor, read_tree(client, actor.owns))
             self._look_at_shared(read_box(client, SHARED))
+            self._look_at_inbox(read_box(client, "INBOX"))
             self._look_at_imports(read_tree(client, lambda name: name.startswith("imported-")), running, all_there)
             if running is not None:
                 self._import_again(client, running)
@@ -200,6 +217,12 @@ class Harness:
             actor.shared = {}
             actor.in_doubt = None
 
+    def _look_at_inbox(self, found: Box) -> None:
+        """All deliveries are there, once."""
+        wrong = differences({"INBOX": self.inbox}, {"INBOX": self.delivered}, {"INBOX": found})
+        assert not wrong, "\n".join([f"after {self.count} kills:", *wrong])
+        self.inbox, self.delivered = found, []
+
     def _look_at_imports(self, found: dict[str, Box], running: Import | None, all_there: bool) -> None:
         fresh = found.pop(running.folder, None) if running is not None else None
         wrong = differences(self.imported, {}, found)
@@ -219,16 +242,17 @@ class Harness:
 
     def _look_at_disk(self) -> None:
         """Nothing half-done lies about, and every file in cur is a message."""
-        count = sum(len(box.letters) for actor in self.actors for box in actor.tree.values())
-        count += len(self.shared.letters) + sum(len(box.letters) for box in self.imported.values())
+        boxes = [*self.imported.values(), self.shared, self.inbox]
+        boxes += [box for actor in self.actors for box in actor.tree.values()]
+        messages = sum(len(box.letters) for box in boxes)
         until = time.monotonic() + 5
         while True:
             left = [path.name for pattern in _LEFT_BEHIND for path in self.root.glob(pattern)]
             left += [path.name for path in self.root.glob(".*/tmp/*")]
             files = sum(1 for path in [*self.root.glob(".*/cur/*"), *self.root.glob("cur/*")])
-            if not left and files == count:
+            if not left and files == messages:
                 return
-            assert time.monotonic() < until, f"left behind: {left}; {files} files of {count} messages"
+            assert time.monotonic() < until, f"left behind: {left}; {files} files of {messages} messages"
             time.sleep(0.05)
 
     def check(self) -> None:
