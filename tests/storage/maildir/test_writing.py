@@ -119,6 +119,9 @@ def test_files_of_the_expunged_do_not_come_back(bench: Bench, monkeypatch: pytes
         assert bench.do(writing.expunge, bench.number(), None, None) == [1, 2]
     assert len(bench.cur()) == 3
     after = crash(bench)
+    assert after.left == [after.number()]
+    while after.do(behind.remove_files, after.number()):
+        pass
     after.look()
     assert list(after.names()) == [kept]
     assert len(after.cur()) == 1
