@@ -57,7 +57,7 @@ def found(client: IMAPClient, *criteria: str) -> list[int]:
 
 
 def listed_soon(client: IMAPClient, present: str, absent: str) -> bool:
-    """Whether LIST shows the one folder and not the other. It answers from memory, which hears of others in a moment."""
+    """Whether LIST shows the one folder and not the other. It answers from memory, which hears in a moment."""
     until = time.monotonic() + 1
     while time.monotonic() < until:
         names = {name for _, _, name in client.list_folders()}

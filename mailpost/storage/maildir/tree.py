@@ -271,8 +271,10 @@ def open_account(
         rows.list_again(lane.db)
         _clean(lane)
     if defaults is not None:
+        existing = _existing(lane)
         for name, use in defaults.items():
-            create(lane, name, use)
+            if name not in existing:  # another process may open the new account at the same time
+                create(lane, name, use)
         change_subscriptions(lane.root_fd, lane.layout, added=[INBOX, *defaults], existing=list(defaults))
     names = _subscriptions(lane).names
     lane.news(lane.listener.subscribed, frozenset(names))

@@ -148,6 +148,14 @@ def test_what_a_dead_process_left_in_tmp_is_removed(tmp_path: Path, monkeypatch:
     after.close()
 
 
+def test_two_processes_may_open_a_new_account_at_once(tmp_path: Path) -> None:
+    first = Bench(tmp_path / "ann", {"Sent": None})
+    second = Bench(tmp_path / "ann", {"Sent": None, "Trash": None})
+    assert {"INBOX", "Sent", "Trash"} == second.ears.folders.keys()
+    first.close()
+    second.close()
+
+
 def test_an_account_that_was_closed_well_is_not_listed_again(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "ann", {})
     bench.append(MESSAGE)
