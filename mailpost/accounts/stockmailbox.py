@@ -126,11 +126,7 @@ class StockMailbox:
         return Deferred.fromCoroutine(self._add(message.read(), flags, date))
 
     async def _add(self, octets: bytes, flags: Iterable[str], date: Any) -> int:
-        when = (
-            int(time.time())
-            if not date
-            else parse_internaldate(date if isinstance(date, bytes) else date.encode())
-        )
+        when = int(time.time()) if not date else parse_internaldate(date if isinstance(date, bytes) else date.encode())
         new = NewMessage(to_crlf(octets), intern_flags(map(canonical, flags)) - {mailflags.RECENT}, when)
         try:
             done = await settled(self._account.append(self._mailbox.name, [new]))
