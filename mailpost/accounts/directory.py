@@ -246,6 +246,6 @@ def _replace(path: Path, octets: bytes) -> None:
                     os.fchmod(file.fileno(), stat.S_IMODE(old.st_mode))
             os.fsync(file.fileno())
         new.replace(path)
-    except BaseException:
+    except BaseException:  # whatever ends it: raised again, with no half file left
         new.unlink(missing_ok=True)
         raise

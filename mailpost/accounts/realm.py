@@ -53,7 +53,7 @@ class MailRealm:
             return IMailAccount, account, logout
         try:
             return IAccountIMAP, await settled(self._facade(account)), logout
-        except BaseException:
+        except BaseException:  # cancelled too: raised again, with the account given back
             logout()
             raise
 

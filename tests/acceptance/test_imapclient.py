@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import email
 import email.utils
+import os
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -103,8 +105,8 @@ def test_a_copy_keeps_flags_and_date(pair: tuple[IMAPClient, IMAPClient]) -> Non
     uid = actor.search()[0]
     actor.set_flags([uid], [rb"\Seen", b"$Forwarded"])
     before = actor.fetch([uid], ["FLAGS", "INTERNALDATE", "RFC822.SIZE"])[uid]
-    actor.copy([uid], "Archive")
     idler.select_folder("Archive")
+    assert (1, b"EXISTS") in heard(idler, lambda: actor.copy([uid], "Archive"), lambda each: each[1] == b"EXISTS")
     (copy,) = idler.fetch(idler.search(), ["FLAGS", "INTERNALDATE", "RFC822.SIZE"]).values()
     assert set(copy[b"FLAGS"]) - {rb"\Recent"} == set(before[b"FLAGS"]) - {rb"\Recent"}
     assert copy[b"INTERNALDATE"] == before[b"INTERNALDATE"]
@@ -125,6 +127,14 @@ def test_folders_are_the_same_for_both(pair: tuple[IMAPClient, IMAPClient]) -> N
     assert rb"\Sent" in uses["Sent"] and rb"\Trash" in uses["Trash"]
 
 
+def test_every_message_is_the_file_octet_for_octet(library: Twistd) -> None:
+    client = connected(library)
+    client.select_folder("Corpus", readonly=True)
+    rows = client.fetch(client.search(), ["BODY.PEEK[]"])
+    assert Counter(row[b"BODY[]"] for row in rows.values()) == Counter(messages())
+    client.logout()
+
+
 def test_envelopes_agree_with_the_email_package(library: Twistd) -> None:
     client = connected(library)
     client.select_folder("Corpus", readonly=True)
@@ -141,7 +151,8 @@ def test_envelopes_agree_with_the_email_package(library: Twistd) -> None:
         if sender and sender[0][1].count("@") == 1 and envelope.from_:
             mailbox, host = sender[0][1].split("@")
             assert (envelope.from_[0].mailbox.decode(), envelope.from_[0].host.decode()) == (mailbox, host)
-    assert compared >= 100
+    # Of real mail the package reads most; half of what the project makes is broken on purpose.
+    assert compared >= (len(rows) * 0.7 if os.environ.get("MAILPOST_CORPUS") else 100)
     client.logout()
 
 

@@ -211,7 +211,7 @@ class Session:
             raise
         try:
             self._account = await compat.mail_account(logged_in.avatar)
-        except BaseException:
+        except BaseException:  # cancelled too: raised again, with the login given back
             logged_in.log_out()
             raise
         self._connection.account = logged_in.avatar
@@ -383,7 +383,7 @@ class Session:
                 if offered is None:
                     raise ParseError("No literal of this kind has a place here")
                 sink = await offered(self, request.command, event.size)
-        except Exception:
+        except Exception:  # raised again: `_guarded` answers and logs it
             self._decoder.refuse()
             self._incoming.abort()
             raise

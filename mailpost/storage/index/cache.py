@@ -80,7 +80,7 @@ class CacheFile:
             db.execute("DELETE FROM opened")
             db.execute("INSERT INTO opened VALUES(?)", (self._boot,))
             db.execute("COMMIT")
-        except BaseException:
+        except BaseException:  # raised again, with the file closed
             db.close()
             raise
         return db

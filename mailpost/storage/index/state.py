@@ -170,7 +170,7 @@ class StateFile:
                 for statement in _MIGRATIONS[number].split(";"):
                     db.execute(statement)
             db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-        except BaseException:
+        except BaseException:  # raised again, with no half migration left
             db.execute("ROLLBACK")
             raise
         db.execute("COMMIT")

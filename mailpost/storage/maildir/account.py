@@ -197,7 +197,7 @@ class MaildirAccount:
         self._warm.pop(info.number, None)
         try:
             await self.refresh(mailbox)
-        except BaseException:
+        except BaseException:  # cancelled too: raised again, with the mailbox given back
             mailbox.release()
             raise
         if mailbox.live.gone:

@@ -23,7 +23,7 @@ async def select(context: Context, command: Select) -> Completed:
         await settled(mailbox.refresh())
         read_only = command.read_only or mailbox.read_only
         selected = SelectedMailbox(mailbox, read_only=read_only, enabled=context.enabled)
-    except BaseException:
+    except BaseException:  # cancelled too: raised again, with the mailbox given back
         mailbox.release()
         raise
     context.select(selected)
