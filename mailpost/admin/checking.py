@@ -14,7 +14,8 @@ from mailpost.admin.commands import CommandError, require_owner
 from mailpost.admin.options import Backup, Check, Reindex
 from mailpost.mail.errors import MailError
 from mailpost.service.assembly import open_store
-from mailpost.service.config import Config, load
+from mailpost.service.config import Config
+from mailpost.service.configfile import load
 from mailpost.service.places import place
 from mailpost.storage.maildir import backup, checking, repairing
 from mailpost.storage.maildir.account import MaildirAccount

@@ -19,7 +19,8 @@ from mailpost.admin.importing import Imported, import_messages
 from mailpost.admin.options import Configured, Import, Named, PasswordFor
 from mailpost.admin.sources import open_source
 from mailpost.service.assembly import open_store
-from mailpost.service.config import Config, load
+from mailpost.service.config import Config
+from mailpost.service.configfile import load
 from mailpost.service.places import place
 from mailpost.storage.interfaces import IMailAccount
 from mailpost.storage.offload import settled

@@ -38,6 +38,15 @@ class ErrorKind(Enum):
     CANNOT = auto()
     AUTHENTICATION_FAILED = auto()
     PRIVACY_REQUIRED = auto()
+    NO_SUCH_USER = auto()
+    """Nobody here has this address."""
+    RELAY_DENIED = auto()
+    """An address elsewhere, for which this server takes no mail."""
+    SENDER_DENIED = auto()
+    """An address that who logged in may not send from."""
+    TOO_MANY_RECIPIENTS = auto()
+    MESSAGE_REFUSED = auto()
+    """A filter of the recipient's, or the server's, does not want this message."""
 
 
 class MailError(Exception):

@@ -25,6 +25,7 @@ from mailpost.accounts.stock import StockAccount
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.protocols.imap.connection import IMAPFactory
 from mailpost.protocols.imap.settings import ImapSettings
+from mailpost.protocols.login import Penalties
 from mailpost.service.config import Config, ConfigError
 from mailpost.service.places import place
 from mailpost.service.server import Listener, MailServer
@@ -161,8 +162,13 @@ def build(config: Config, reactor: Any, checkers: Sequence[ICredentialsChecker] 
     known = checker(config, reactor, hashing, checkers)
     store = open_store(config, reactor)
     portal = Portal(MailRealm(store, lambda account: StockAccount(account, reactor)), [known])
-    factory = IMAPFactory(portal, imap_settings(config), mechanisms=known, tls=tls, clock=reactor)
-    return MailServer(listeners(config, reactor), factory, store=store, hashing=hashing, certificate=tls)
+    penalties = Penalties(reactor)
+    factories = {
+        "imap": IMAPFactory(
+            portal, imap_settings(config), mechanisms=known, tls=tls, clock=reactor, penalties=penalties
+        ),
+    }
+    return MailServer(listeners(config, reactor), factories, store=store, hashing=hashing, certificate=tls)
 
 
 def survey(config: Config, reactor: Any, checkers: Sequence[ICredentialsChecker] = ()) -> list[str]:

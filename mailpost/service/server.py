@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IProtocolFactory, IStreamServerEndpoint
+from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
-from mailpost.protocols.imap.connection import IMAPFactory
 from mailpost.service.tls import Certificate
 from mailpost.storage.interfaces import IMailStore
 from mailpost.storage.offload import Offload, settled
@@ -22,6 +21,23 @@ from mailpost.storage.offload import Offload, settled
 
 class CannotStartError(Exception):
     """The server cannot start, for a reason that the person who starts it can do something about."""
+
+
+class ClosableFactory(Protocol):
+    """Makes the connections of one protocol: a `twisted.internet.interfaces.IProtocolFactory` that can end them."""
+
+    async def close(self) -> None:
+        """Say goodbye to all clients; answers when they are gone, in a few seconds at most."""
+
+
+class Runner(Protocol):
+    """Work that goes on beside the connections while the server runs (the outgoing queue)."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    async def close(self) -> None:
+        """Come to an end; answers when nothing is under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +49,12 @@ class Listener:
     description: str
     endpoint: IStreamServerEndpoint
     tls: bool
+    """TLS from the first octet."""
+
+    @property
+    def protocol(self) -> str:
+        """The protocol spoken there: the name without the "s" of TLS."""
+        return self.name[:-1] if self.tls else self.name
 
 
 class MailServer(Service):
@@ -43,16 +65,28 @@ class MailServer(Service):
     def __init__(
         self,
         listeners: Sequence[Listener],
-        factory: IMAPFactory,
+        factories: Mapping[str, ClosableFactory],
         *,
         store: IMailStore,
+        runners: Sequence[Runner] = (),
         hashing: Offload,
         certificate: Certificate | None,
     ) -> None:
+        """A server that is not started yet.
+
+        Args:
+            listeners: where connections are taken.
+            factories: by `Listener.protocol`.
+            store: closed when all connections are.
+            runners: started with the server, closed before the store.
+            hashing: threads that test passwords, closed last.
+            certificate: for the listeners with TLS.
+        """
         self.store = store
         self.ports: list[Any] = []
         self._listeners = listeners
-        self._factory = factory
+        self._factories = factories
+        self._runners = runners
         self._hashing = hashing
         self._certificate = certificate
 
@@ -73,6 +107,8 @@ class MailServer(Service):
         super().startService()  # type: ignore[no-untyped-call]
         for listener in self._listeners:
             self._log.info("{name} on {description}", name=listener.name, description=listener.description)
+        for runner in self._runners:
+            runner.start()
 
     def stopService(self) -> Deferred[None]:
         """Stop: fires when all connections are closed and all is on disk."""
@@ -83,7 +119,9 @@ class MailServer(Service):
         ports, self.ports = self.ports, []
         for port in ports:
             await settled(port.stopListening())
-        await self._factory.close()
+        await gatherResults([Deferred.fromCoroutine(each.close()) for each in self._factories.values()])
+        for runner in self._runners:
+            await runner.close()
         await settled(self.store.close())
         await self._hashing.close()
 
@@ -104,7 +142,7 @@ class MailServer(Service):
             port.startReading()
 
     def _listen(self, listener: Listener) -> None:
-        factory: IProtocolFactory = self._factory
+        factory: Any = self._factories[listener.protocol]
         if listener.tls and self._certificate is not None:
             factory = TLSMemoryBIOFactory(self._certificate, False, factory)
         outcome: list[Any] = []

@@ -19,7 +19,8 @@ from twisted.cred.strcred import AuthOptionMixin
 from twisted.logger import Logger
 from twisted.python import usage
 
-from mailpost.service.config import ConfigError, load
+from mailpost.service.config import ConfigError
+from mailpost.service.configfile import load
 from mailpost.service.demo import DEFAULT_FOLDER, DemoServer, demo_config
 from mailpost.service.server import CannotStartError, MailServer
 

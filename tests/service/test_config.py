@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailpost.service.config import SECTIONS, Config, ConfigError, Listen, Pattern, Storage, load, parse
+from mailpost.service.config import SECTIONS, Config, ConfigError, Listen, Pattern, Storage
+from mailpost.service.configfile import load, parse
 from mailpost.service.sample import sample
 from mailpost.service.tomllines import key_lines
 

@@ -16,7 +16,8 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import TestCase
 
 from mailpost.service.assembly import build, survey
-from mailpost.service.config import Config, ConfigError, parse
+from mailpost.service.config import Config, ConfigError
+from mailpost.service.configfile import parse
 from mailpost.service.server import CannotStartError, MailServer
 
 from .certificates import write_certificate

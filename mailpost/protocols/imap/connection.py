@@ -43,7 +43,7 @@ from mailpost.protocols.imap.peer import STOCK, Stock
 from mailpost.protocols.imap.session import Session
 from mailpost.protocols.imap.settings import ImapSettings
 from mailpost.protocols.imap.stock import StockRun
-from mailpost.protocols.login import LoggedIn, Login
+from mailpost.protocols.login import LoggedIn, Login, Penalties
 from mailpost.storage.interfaces import IMailAccount
 from mailpost.wire.imap.decoder import CommandLine
 
@@ -315,6 +315,7 @@ class IMAPFactory(ServerFactory):
         tls: Any = None,
         challengers: dict[bytes, Any] | None = None,
         clock: IReactorTime | None = None,
+        penalties: Penalties | None = None,
     ) -> None:
         """Serve the users of a portal.
 
@@ -325,6 +326,7 @@ class IMAPFactory(ServerFactory):
             tls: for STARTTLS: what `ITLSTransport.startTLS` takes; None when there is none to offer.
             challengers: further SASL mechanisms, as for the base class.
             clock: the reactor, or a Clock in tests.
+            penalties: shared with the other protocols of a server, so that guesses count wherever they are made.
         """
         self.portal = portal
         self.settings = settings or ImapSettings()
@@ -332,7 +334,7 @@ class IMAPFactory(ServerFactory):
         self.challengers = challengers or {}
         self.clock = clock or _reactor()
         self.connections = Connections(self.settings.connections_per_address, self.settings.connections_per_user)
-        self.login = Login(self.clock, self.connections, mechanisms)
+        self.login = Login(self.clock, self.connections, mechanisms, penalties)
 
     def buildProtocol(self, addr: IAddress | None) -> MailpostIMAP4Server:
         """A connection."""
