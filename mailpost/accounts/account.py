@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mailpost.storage.records import QuotaLimit
+
 LONGEST_NAME = 200
 """Octets in UTF-8; a name becomes the name of a folder, and 255 is the most that file systems take."""
 
@@ -20,6 +22,8 @@ class User:
     """As the directory spells it, already checked; mail is kept under this name."""
     password: str
     """`{SCHEME}hash`; "" when no password lets this user in."""
+    quota: QuotaLimit | None = None
+    """How much mail this user may have, where the directory says so."""
 
 
 def checked_user(name: bytes | str) -> str:

@@ -2,10 +2,10 @@
 
     name:{SCHEME}hash:uid:gid:gecos:home:shell:extra fields
 
-Only the name, the password and an extra field `nologin` mean something here; the rest is Dovecot's and stays as it is,
-and so do comments and lines that cannot be read. The file is read again when its modification time, size or inode
-changes, looked at once a second at most, in a worker thread. A bad line is a warning with its number and does not
-take the others down.
+Only the name, the password, `nologin` and limits on room (`accounts.quotarules`) mean something here; the rest is
+Dovecot's and stays as it is, and so do comments and lines that cannot be read. The file is read again when its
+modification time, size or inode changes, looked at once a second at most, in a worker thread. A bad line is a warning
+with its number and does not take the others down.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import stat
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 from secrets import token_bytes
@@ -29,6 +29,8 @@ from zope.interface import implementer
 from mailpost.accounts.account import User, checked_user
 from mailpost.accounts.interfaces import IUserDirectory
 from mailpost.accounts.passwords import scheme_of
+from mailpost.accounts.quotarules import quota_of
+from mailpost.storage.records import QuotaLimit
 
 T = TypeVar("T")
 Run = Callable[[Callable[[], T]], Awaitable[T]]
@@ -63,7 +65,11 @@ def parse(text: str) -> Listing:
         if user.name in users:
             warnings.append(f"line {number}: user {user.name} is listed twice; the first counts")
             continue
-        users[user.name] = user
+        try:
+            users[user.name] = replace(user, quota=quota_of(_extra(line)))
+        except ValueError as problem:
+            users[user.name] = user
+            warnings.append(f"line {number}: {problem}; user {user.name} has the limit of all")
     return Listing(users, warnings)
 
 
@@ -72,12 +78,17 @@ def _parse_line(line: str) -> User:
     name = checked_user(name)
     if not colon:
         raise ValueError(f"user {name} has no password: there is no colon behind the name")
-    password, *others = rest.split(":", 6)
-    extra = others[5].split() if len(others) > 5 else []
-    if _LOCKED.fullmatch(password) or any(item.partition("=")[0] == "nologin" for item in extra):
+    password = rest.partition(":")[0]
+    if _LOCKED.fullmatch(password) or any(item.partition("=")[0] == "nologin" for item in _extra(line)):
         return User(name, "")
     scheme_of(password)
     return User(name, password)
+
+
+def _extra(line: str) -> list[str]:
+    """The extra fields of a line: what is behind the shell."""
+    fields = line.split(":", 7)
+    return fields[7].split() if len(fields) > 7 else []
 
 
 @implementer(IUserDirectory)
@@ -108,6 +119,11 @@ class PasswordFile:
         await self.refresh()
         users = self._listing.users
         return users.get(name) or users.get(name.lower())
+
+    def quota(self, name: str) -> QuotaLimit | None:
+        """How much mail a user of this exact name may have, at once; None where the file does not say."""
+        user = self._listing.users.get(name)
+        return user.quota if user is not None else None
 
     def decoy(self, name: str) -> User:
         """One of the users, always the same for a name."""
@@ -158,9 +174,14 @@ class UserListError(Exception):
     """The file cannot be changed so; the text says why."""
 
 
-def names(path: Path) -> list[str]:
+def users(path: Path) -> list[User]:
     """The users of a file, in its order."""
-    return list(parse(_read(path)).users)
+    return list(parse(_read(path)).users.values())
+
+
+def names(path: Path) -> list[str]:
+    """Their names."""
+    return [user.name for user in users(path)]
 
 
 def add(path: Path, name: str, password: str) -> None:
@@ -187,6 +208,25 @@ def change(path: Path, name: str, password: str) -> None:
             _, _, rest = lines[place].partition(":")
             _, colon, others = rest.partition(":")
             lines[place] = f"{name}:{password}{colon}{others}"
+
+
+def limit(path: Path, name: str, room: str) -> None:
+    """Give a user another limit on storage, such as "2G", or that of all with "".
+
+    Raises:
+        UserListError: there is none of this name.
+        ValueError: that is no size.
+    """
+    rule = [f"userdb_quota_rule=*:storage={room}"] if room else []
+    quota_of(rule)
+    with _rewriting(path) as lines:
+        places = _places(lines, name)
+        if not places:
+            raise UserListError(f"there is no user {name}")
+        for place in places:
+            kept = [field for field in _extra(lines[place]) if not field.startswith("userdb_quota_")]
+            fields = lines[place].split(":", 7)[:7]
+            lines[place] = ":".join([*fields, *[""] * (7 - len(fields)), " ".join(kept + rule)])
 
 
 def remove(path: Path, name: str) -> None:

@@ -13,7 +13,7 @@ from mailpost.accounts.account import UserNameError, checked_user
 from mailpost.admin.commands import CommandError, require_owner
 from mailpost.admin.options import Backup, Check, Reindex
 from mailpost.mail.errors import MailError
-from mailpost.service.assembly import open_store
+from mailpost.service.assembly import open_store, users_now
 from mailpost.service.config import Config
 from mailpost.service.configfile import load
 from mailpost.service.places import place
@@ -126,7 +126,7 @@ async def _repair(reactor: Any, config: Config, where: Place, report: Report) ->
 
 async def _with_account(reactor: Any, config: Config, where: Place, use: Callable[[MaildirAccount], Awaitable[T]]) -> T:
     """Open an account, and close it with all that is behind."""
-    store = open_store(config, reactor)
+    store = open_store(config, reactor, users_now(config, reactor))
     try:
         account: MaildirAccount = await settled(store.account(where.user))  # type: ignore[arg-type]
         try:

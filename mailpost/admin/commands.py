@@ -16,14 +16,16 @@ from mailpost.accounts import directory
 from mailpost.accounts.account import checked_user
 from mailpost.accounts.passwords import hashed
 from mailpost.admin.importing import Imported, import_messages
-from mailpost.admin.options import Configured, Import, Named, PasswordFor
+from mailpost.admin.options import Configured, Import, Named, PasswordFor, Quota
 from mailpost.admin.sources import open_source
-from mailpost.service.assembly import open_store
+from mailpost.service.assembly import open_store, users_now
 from mailpost.service.config import Config
 from mailpost.service.configfile import load
 from mailpost.service.places import place
 from mailpost.storage.interfaces import IMailAccount
+from mailpost.storage.maildir.checking import usage_of
 from mailpost.storage.offload import settled
+from mailpost.storage.records import QuotaLimit, Usage
 
 
 class CommandError(Exception):
@@ -55,10 +57,42 @@ def change_password(reactor: Any, options: PasswordFor) -> None:
     _say(f"password of {options['name']} changed")
 
 
+def limit_user(reactor: Any, options: Quota) -> None:
+    """`mailpost user quota`."""
+    try:
+        directory.limit(_users(load(options["config"])), options["name"], options["room"])
+    except ValueError as problem:
+        raise CommandError(str(problem)) from None
+    _say(f"quota of {options['name']} changed")
+
+
 def list_users(reactor: Any, options: Configured) -> None:
     """`mailpost user list`."""
-    for name in directory.names(_users(load(options["config"]))):
-        _say(name)
+    config = load(options["config"])
+    users = directory.users(_users(config))
+    width = max((len(user.name) for user in users), default=0)
+    for user in users:
+        index = place(config.storage.index, user.name) if config.storage.index else None
+        used = usage_of(place(config.storage.maildir, user.name), index)
+        limit = QuotaLimit(config.limits.quota) if user.quota is None else user.quota
+        _say(f"{user.name:{width}}  {_room(used, limit)}")
+
+
+def _room(used: Usage | None, limit: QuotaLimit) -> str:
+    """What a user's mail takes, of what it may take."""
+    if used is None:
+        return "no mail yet"
+    words = [_octets(used.octets), f"{used.messages} messages"]
+    most = [_octets(limit.octets), f"{limit.messages} messages"]
+    return ", ".join(
+        word if bound is None else f"{word} of {at_most}"
+        for word, at_most, bound in zip(words, most, (limit.octets, limit.messages), strict=True)
+    )
+
+
+def _octets(number: int | None) -> str:
+    """Such as "1.4 GB"; "" for None."""
+    return "" if number is None else tqdm.format_sizeof(number, "B", 1024)
 
 
 def remove_user(reactor: Any, options: Named) -> None:
@@ -159,7 +193,7 @@ async def _with_account(
         known = config.users.file is not None and name in directory.names(config.users.file)
         if not (new and known):
             raise CommandError(f"{name} has no mail yet" if known else f"there is no user {name}")
-    store = open_store(config, reactor)
+    store = open_store(config, reactor, users_now(config, reactor))
     try:
         account = await settled(store.account(name))
         try:

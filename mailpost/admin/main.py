@@ -22,6 +22,7 @@ from mailpost.storage.offload import settled
 _COMMANDS: Mapping[tuple[str, ...], Callable[[Any, Any], Any]] = {
     ("user", "add"): commands.add_user,
     ("user", "passwd"): commands.change_password,
+    ("user", "quota"): commands.limit_user,
     ("user", "list"): commands.list_users,
     ("user", "remove"): commands.remove_user,
     ("mailbox", "list"): commands.list_folders,

@@ -80,6 +80,18 @@ class PasswordFor(Named):
     ]
 
 
+class Quota(Named):
+    """A user's limit on room."""
+
+    arguments = "NAME SIZE|none"
+    longdesc = 'SIZE is such as 500M or 2G; 0 is no limit; "none" is what the configuration says for all.'
+
+    def parseArgs(self, name: str, room: str) -> None:  # type: ignore[override]
+        """Take user and size."""
+        self["name"] = name
+        self["room"] = "" if room == "none" else room
+
+
 class _Group(Command):
     """Commands about one kind of thing."""
 
@@ -97,7 +109,8 @@ class User(_Group):
     subCommands = [
         ["add", None, PasswordFor, "Add a user."],
         ["passwd", None, PasswordFor, "Give a user a new password."],
-        ["list", None, Configured, "List the users."],
+        ["quota", None, Quota, "Limit the room that a user's mail may take."],
+        ["list", None, Configured, "List the users, what their mail takes, and may take."],
         ["remove", None, Named, "Take a user off the list; the mail stays."],
     ]
 
@@ -181,7 +194,7 @@ class Options(_Group):
     """Everything."""
 
     subCommands = [
-        ["user", None, User, "Users: add, passwd, list, remove."],
+        ["user", None, User, "Users: add, passwd, quota, list, remove."],
         ["mailbox", None, Mailbox, "Folders of a user: list, status."],
         ["import", None, Import, "Bring in mail of other programs."],
         ["check", None, Check, "Whether files, index and cache agree; --repair."],

@@ -14,12 +14,12 @@ from typing import Any
 
 from twisted.cred.checkers import ICredentialsChecker
 from twisted.cred.portal import Portal
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 
 from mailpost.accounts.account import UserNameError
 from mailpost.accounts.checkers import AnyChecker, DirectoryChecker
-from mailpost.accounts.directory import PasswordFile, parse
+from mailpost.accounts.directory import PasswordFile, Run, parse
 from mailpost.accounts.realm import MailRealm
 from mailpost.accounts.stock import StockAccount
 from mailpost.mail.errors import ErrorKind, MailError
@@ -33,7 +33,7 @@ from mailpost.service.tls import Certificate, CertificateError
 from mailpost.storage.interfaces import IMailStore
 from mailpost.storage.maildir.store import MaildirStore
 from mailpost.storage.offload import Offload
-from mailpost.storage.records import SpecialUse
+from mailpost.storage.records import QuotaLimit, SpecialUse
 from mailpost.wire.imap.structures import summarise
 
 HASHING_THREADS = 2
@@ -72,9 +72,26 @@ def default_folders(config: Config) -> dict[str, SpecialUse]:
     return {name: SpecialUse[use.upper()] for use, name in named.items() if name}
 
 
-def open_store(config: Config, reactor: Any) -> IMailStore:
-    """The store of a configuration; whoever opens it closes it."""
-    storage = config.storage
+def users_file(config: Config, reactor: Any, run: Run[Any]) -> PasswordFile | None:
+    """The users file of a configuration, if it has one; `run` runs a blocking function in a thread."""
+    return None if config.users.file is None else PasswordFile(config.users.file, run, reactor.seconds)
+
+
+def users_now(config: Config, reactor: Any) -> PasswordFile | None:
+    """The users file as it is now, read at once: for commands, which may block."""
+    directory = users_file(config, reactor, maybeDeferred)
+    if directory is not None:
+        directory.load()
+    return directory
+
+
+def open_store(config: Config, reactor: Any, directory: PasswordFile | None) -> IMailStore:
+    """The store of a configuration; whoever opens it closes it. Users of the directory may have limits of their own."""
+    storage, for_all = config.storage, QuotaLimit(config.limits.quota)
+
+    def quota(user: str) -> QuotaLimit:
+        own = directory.quota(user) if directory is not None else None
+        return for_all if own is None else own
 
     def folder(pattern: str) -> Callable[[str], Path]:
         def of(user: str) -> Path:
@@ -93,6 +110,7 @@ def open_store(config: Config, reactor: Any) -> IMailStore:
         utf8=storage.utf8,
         default_folders=default_folders(config),
         summariser=summarise,
+        quota=quota,
     )
 
 
@@ -115,16 +133,12 @@ def require_users(config: Config, others: Sequence[ICredentialsChecker]) -> None
         raise ConfigError([f"{place}{config.users.file} is no file; `mailpost user add` makes it"])
 
 
-def checker(config: Config, reactor: Any, hashing: Offload, others: Sequence[ICredentialsChecker]) -> AnyChecker:
-    """Everything that can say who somebody is: the users file first. Raises ConfigError when nobody could log in."""
-    require_users(config, others)
-    if config.users.file is None:
+def checker(
+    directory: PasswordFile | None, reactor: Any, run: Run[Any], others: Sequence[ICredentialsChecker]
+) -> AnyChecker:
+    """Everything that can say who somebody is: the users file first."""
+    if directory is None:
         return AnyChecker(others)
-
-    def run(function: Callable[[], Any]) -> Deferred[Any]:
-        return hashing.read("login", function)
-
-    directory = PasswordFile(config.users.file, run, reactor.seconds)
     return AnyChecker([DirectoryChecker(directory, run, reactor.seconds), *others])
 
 
@@ -159,8 +173,14 @@ def build(config: Config, reactor: Any, checkers: Sequence[ICredentialsChecker] 
     """
     tls = certificate(config, reactor)
     hashing = Offload(reactor, threads=HASHING_THREADS)
-    known = checker(config, reactor, hashing, checkers)
-    store = open_store(config, reactor)
+
+    def run(function: Callable[[], Any]) -> Deferred[Any]:
+        return hashing.read("login", function)
+
+    require_users(config, checkers)
+    directory = users_file(config, reactor, run)
+    known = checker(directory, reactor, run, checkers)
+    store = open_store(config, reactor, directory)
     portal = Portal(MailRealm(store, lambda account: StockAccount(account, reactor)), [known])
     penalties = Penalties(reactor)
     factories = {

@@ -111,6 +111,9 @@ class Limits:
     """The same before login."""
     message: Size = Size(50 << 20)
     """A message."""
+    quota: Size | None = field(default=None, metadata=_example("2G"))
+    """What all messages of an account may take together. A line of the users file can say otherwise for its user:
+    `userdb_quota_rule=*:storage=2G`. The default is no limit."""
     pipelined: Size = Size(64 << 10)
     """Commands that are sent ahead while one runs; more are not read before it is done."""
     connections_per_user: int = 250

@@ -99,6 +99,8 @@ class _Reader:
             return self._folder / _text(value)
         if kind in (Pattern, Pattern | None):
             return str(self._folder / _pattern(value))
+        if kind == Size | None:
+            return _size(value)
         return _CONVERSIONS[kind](value)
 
     def _check(self, config: Config) -> None:

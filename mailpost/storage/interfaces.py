@@ -25,6 +25,7 @@ from mailpost.storage.records import (
     SpecialUse,
     Status,
     Stored,
+    Usage,
 )
 
 T = TypeVar("T")
@@ -54,6 +55,9 @@ class IMailAccount(Interface):
 
     user = Attribute("str: whose account this is.")
     separator = Attribute("str: one character between the levels of a folder's name.")
+    quota_limit = Attribute(
+        "records.QuotaLimit: how much it may hold, at once; it may change while the account is open."
+    )
 
     def folders() -> list[Folder]:
         """All folders, at once: a list of `records.Folder`, INBOX first, then sorted by name.
@@ -91,6 +95,9 @@ class IMailAccount(Interface):
 
     def status(name: str) -> Answer[Status]:
         """The folder's `records.Status`, up to date with outside changes, without opening it for the caller."""
+
+    def usage() -> Answer[Usage]:
+        """What all its messages take: a `records.Usage`."""
 
     def spool(expected: int) -> ISpool:
         """Begin to receive a message of about `expected` octets: an ISpool."""

@@ -62,6 +62,37 @@ class Status:
     uidvalidity: int
     highest_modseq: int
     mailbox_id: str
+    deleted_size: int = 0
+    """Octets that EXPUNGE would free. RFC: 9208 §4.1.4"""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an account's messages take. RFC: 9208 §5.1, §5.2"""
+
+    octets: int
+    """As they are stored; RFC822.SIZE may be a little more."""
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaLimit:
+    """How much an account may hold; None: as much as there is room."""
+
+    octets: int | None = None
+    messages: int | None = None
+
+    def __bool__(self) -> bool:
+        return self.octets is not None or self.messages is not None
+
+    def allows(self, usage: Usage, octets: int = 1, messages: int = 1) -> bool:
+        """Whether so much more would fit."""
+        return (self.octets is None or usage.octets + octets <= self.octets) and (
+            self.messages is None or usage.messages + messages <= self.messages
+        )
+
+
+NO_LIMIT = QuotaLimit()
 
 
 class Attribute(Enum):

@@ -29,6 +29,7 @@ from mailpost.testing.contract.messages import (
 )
 from mailpost.testing.contract.searching import SearchContract
 from mailpost.testing.contract.sessions import PersistenceContract, SessionsContract
+from mailpost.testing.contract.usage import UsageContract
 
 
 class StoreContract(
@@ -44,6 +45,7 @@ class StoreContract(
     CopyContract,
     SearchContract,
     SessionsContract,
+    UsageContract,
 ):
     """All promises of `storage.interfaces`; mix it into a TestCase and say how to make a store."""
 

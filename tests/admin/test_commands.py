@@ -75,10 +75,29 @@ class Tests(TestCase):
         )
         self.assertEqual(self.users(), "ann:{PLAIN}new one::::::\n")
         self.run_command(commands.list_users, "user", "list")
-        self.assertEqual(self.out.getvalue().splitlines()[-1], "ann")
+        self.assertEqual(self.out.getvalue().splitlines()[-1], "ann  no mail yet")
+        self.run_command(commands.limit_user, "user", "quota", "ann", "2G")
+        self.assertEqual(self.users(), "ann:{PLAIN}new one::::::userdb_quota_rule=*:storage=2G\n")
+        with pytest.raises(CommandError, match='"much" is no size'):
+            self.run_command(commands.limit_user, "user", "quota", "ann", "much")
+        self.run_command(commands.limit_user, "user", "quota", "ann", "none")
+        self.assertEqual(self.users(), "ann:{PLAIN}new one::::::\n")
         self.run_command(commands.remove_user, "user", "remove", "ann")
         self.assertEqual(self.users(), "")
         self.assertNotIn("secret", self.out.getvalue())
+
+    async def test_the_list_tells_what_mail_takes_and_may_take(self) -> None:
+        (self.folder / "users").write_text(
+            "ann:{PLAIN}x::::::userdb_quota_rule=*:storage=2G:messages=1000\nbobby:{PLAIN}x\n"
+        )
+        (self.folder / "one.eml").write_bytes(b"Subject: x\r\n\r\n" + b"x" * 2035)
+        await self.run_command(commands.import_mail, "import", "ann", str(self.folder / "one.eml"))
+        await self.run_command(commands.import_mail, "import", "bobby", str(self.folder / "one.eml"))
+        self.run_command(commands.list_users, "user", "list")
+        self.assertEqual(
+            self.out.getvalue().splitlines()[-2:],
+            ["ann    2.00kB of 2.00GB, 1 messages of 1000 messages", "bobby  2.00kB, 1 messages"],
+        )
 
     def test_a_password_needs_a_terminal_or_the_option(self) -> None:
         with pytest.raises(CommandError, match="--password-stdin"):
@@ -142,7 +161,7 @@ class Tests(TestCase):
     ("words", "code", "said"),
     [
         ([], 2, "which of user, mailbox, import, check, reindex, backup?"),
-        (["user"], 2, "which of add, passwd, list, remove?"),
+        (["user"], 2, "which of add, passwd, quota, list, remove?"),
         (["user", "add"], 2, "Usage: mailpost user add NAME"),
         (["user", "add", "ann", "--nope"], 2, "option --nope not recognized"),
         (["import", "ann"], 2, "Usage: mailpost import USER PATH"),

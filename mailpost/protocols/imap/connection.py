@@ -49,7 +49,9 @@ from mailpost.wire.imap.decoder import CommandLine
 
 ALWAYS = ("LITERAL+", "SASL-IR", "IDLE", "NAMESPACE", "ID", "ENABLE", "UNSELECT", "CHILDREN", "ESEARCH")
 """What every session has, whatever the store."""
-OF_STORES = ("UIDPLUS", "MOVE", "SPECIAL-USE", "STATUS=SIZE", "CONDSTORE")
+QUOTA = ("QUOTA", "QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE")
+"""RFC: 9208 §3.1.2, §5"""
+OF_STORES = ("UIDPLUS", "MOVE", "SPECIAL-USE", "STATUS=SIZE", "CONDSTORE", *QUOTA)
 """What our own stores have; an adapted one may lack some. RFC: 7162 §3.1.1 (CONDSTORE)"""
 
 

@@ -88,6 +88,8 @@ class MessageRow(NamedTuple):
     file_flags: int
     internaldate: int
     name: str
+    octets: int | None
+    """Of the file; None where nobody has looked yet."""
 
 
 def columns(db: sqlite3.Connection, folder: int) -> tuple[list[int], list[int], list[int]]:
@@ -126,7 +128,7 @@ def insert(db: sqlite3.Connection, folder: int, rows: Sequence[MessageRow], mods
         "INSERT INTO messages VALUES(?, ?, ?, ?, ?, ?, ?)",
         [(folder, row.uid, row.flags, row.file_flags, modseq, row.internaldate, saved) for row in rows],
     )
-    db.executemany("INSERT INTO files VALUES(?, ?, ?)", [(folder, row.uid, row.name) for row in rows])
+    db.executemany("INSERT INTO files VALUES(?, ?, ?, ?)", [(folder, row.uid, row.name, row.octets) for row in rows])
 
 
 def names(db: sqlite3.Connection, folder: int, span: tuple[int, int] = _EVERYTHING) -> list[tuple[int, str]]:
@@ -248,6 +250,7 @@ class Source(NamedTuple):
     flags: int
     internaldate: int
     name: str
+    octets: int | None
 
 
 def sources(db: sqlite3.Connection, folder: int, spans: Spans) -> list[Source]:
@@ -257,7 +260,7 @@ def sources(db: sqlite3.Connection, folder: int, spans: Spans) -> list[Source]:
         found += [
             Source(*row)
             for row in db.execute(
-                "SELECT uid, flags, internaldate, name FROM messages JOIN files USING(folder, uid)"
+                "SELECT uid, flags, internaldate, name, octets FROM messages JOIN files USING(folder, uid)"
                 " WHERE folder=? AND uid BETWEEN ? AND ? ORDER BY uid",
                 (folder, *span),
             )

@@ -19,8 +19,7 @@ from mailpost.storage.ownership import make_private
 
 STATE_FILE = "state.sqlite3"
 
-_MIGRATIONS = (
-    """
+_FIRST = """
     CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
     CREATE TABLE folders(
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -68,8 +67,27 @@ _MIGRATIONS = (
         id INTEGER PRIMARY KEY,
         operation TEXT NOT NULL,
         detail TEXT NOT NULL);
-    """,
+    """
+
+_USAGE = (
+    "ALTER TABLE files ADD COLUMN octets INTEGER",
+    "CREATE INDEX unmeasured ON files(folder) WHERE octets IS NULL",
+    "CREATE TABLE usage(octets INTEGER NOT NULL, messages INTEGER NOT NULL)",
+    "INSERT INTO usage SELECT 0, count(*) FROM files",
+    """CREATE TRIGGER came AFTER INSERT ON files BEGIN
+        UPDATE usage SET octets = octets + coalesce(NEW.octets, 0), messages = messages + 1;
+    END""",
+    """CREATE TRIGGER went AFTER DELETE ON files BEGIN
+        UPDATE usage SET octets = octets - coalesce(OLD.octets, 0), messages = messages - 1;
+    END""",
+    """CREATE TRIGGER measured AFTER UPDATE OF octets ON files BEGIN
+        UPDATE usage SET octets = octets + coalesce(NEW.octets, 0) - coalesce(OLD.octets, 0);
+    END""",
 )
+"""How many octets each file has, NULL until somebody has looked, and what all of them take: kept by the database
+itself, so that whatever adds or removes a row counts."""
+
+_MIGRATIONS: tuple[tuple[str, ...], ...] = (tuple(_FIRST.split(";")), _USAGE)
 SCHEMA_VERSION = len(_MIGRATIONS)
 
 _BUSY_SECONDS = 10.0
@@ -167,7 +185,7 @@ class StateFile:
         try:
             (version,) = db.execute("PRAGMA user_version").fetchone()
             for number in range(version, SCHEMA_VERSION):
-                for statement in _MIGRATIONS[number].split(";"):
+                for statement in _MIGRATIONS[number]:
                     db.execute(statement)
             db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
         except BaseException:  # raised again, with no half migration left

@@ -16,11 +16,12 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from mailpost.mail.errors import ErrorKind, MailError
-from mailpost.mail.flags import RECENT, intern_flags
+from mailpost.mail.flags import DELETED, RECENT, intern_flags
 from mailpost.mail.foldertree import INBOX
 from mailpost.mail.lineends import normalised
 from mailpost.mail.summary import Summariser
 from mailpost.storage.changehub import ChangeHub
+from mailpost.storage.index import usage
 from mailpost.storage.index.messages import Spans
 from mailpost.storage.interfaces import IMailAccount
 from mailpost.storage.live import LiveMailbox
@@ -39,7 +40,7 @@ from mailpost.storage.maildir.watch import Watcher
 from mailpost.storage.maildir.workers import Workers
 from mailpost.storage.maildir.writing import Incoming
 from mailpost.storage.offload import Offload
-from mailpost.storage.records import Appended, Copied, Folder, NewMessage, SpecialUse, Status
+from mailpost.storage.records import Appended, Copied, Folder, NewMessage, QuotaLimit, SpecialUse, Status, Usage
 
 MOST_WARM = 8
 """Folders of one account whose columns stay in memory although nobody has them open."""
@@ -60,6 +61,7 @@ class MaildirAccount:
         watcher: of directories.
         clock: of the reactor.
         summariser: octets -> summary.
+        quota: how much it may hold, asked each time.
         released: called when the last one has released it.
     """
 
@@ -73,6 +75,7 @@ class MaildirAccount:
         watcher: Watcher,
         clock: IReactorTime,
         summariser: Summariser,
+        quota: Callable[[], QuotaLimit],
         released: Callable[[MaildirAccount], None],
     ) -> None:
         self.user = user
@@ -90,6 +93,7 @@ class MaildirAccount:
         self._clock = clock
         self._looked = clock.seconds()
         self._watcher = watcher
+        self._quota = quota
         self._released = released
         self._lane = Lane(opened.root_fd, layout, Batches(opened.state, opened.generation), self.registry)
         reading = Reading(opened.state_readers, opened.cache_readers, self._lane.files, summariser)
@@ -284,7 +288,7 @@ class MaildirAccount:
             await self.refresh(mailbox)
             counts = self.registry.statuses.get(info.number)
             if counts is None or counts.recent != mailbox.recent:
-                counts = mailbox.status(await self._size(info))
+                counts = mailbox.status(await self._size(info), await self._deleted_size(mailbox))
         else:
             while await self.workers.write(scan.look, info.number):
                 pass
@@ -295,12 +299,26 @@ class MaildirAccount:
         self.registry.statuses[info.number] = counts
         return counts
 
+    async def _deleted_size(self, mailbox: MaildirMailbox) -> int:
+        if not any(DELETED in flags for flags in mailbox.live.flags):
+            return 0
+        return await self.workers.query(usage.deleted_octets, mailbox.folder.number)
+
     async def _size(self, info: FolderInfo) -> int:
         size, made = await self.workers.sliced(counting.total_size(self.workers.reading, info))
         self.workers.keep(info, made)
         return size
 
     # -- messages
+
+    @property
+    def quota_limit(self) -> QuotaLimit:
+        """How much may be in it."""
+        return self._quota()
+
+    async def usage(self) -> Usage:
+        """What is in it."""
+        return await self.workers.query(usage.usage)
 
     def spool(self, expected: int) -> MaildirSpool:
         """Begin to receive a message."""
@@ -318,7 +336,7 @@ class MaildirAccount:
         if not incoming:
             return Appended(0, ())
         await self.workers.need_room()
-        appended = await self.workers.write(writing.append, info.number, incoming, origin)
+        appended = await self.workers.write(writing.append, info.number, incoming, origin, self.quota_limit)
         octets = [one.octets if isinstance(one.octets, bytes) else None for one in incoming]
         self.upkeep.fresh(info.number, list(zip(appended.uids, octets, strict=True)))
         return appended
@@ -339,7 +357,9 @@ class MaildirAccount:
         """Copy or move messages."""
         to = self.registry.selectable(target)
         await self.workers.need_room()
-        copied = await self.workers.write(writing.copy, source.number, to.number, spans, move=move, origin=origin)
+        copied = await self.workers.write(
+            writing.copy, source.number, to.number, spans, move=move, origin=origin, limit=self.quota_limit
+        )
         self.workers.keep_copies(source, to, list(zip(copied.source_uids, copied.target_uids, strict=True)))
         if move:
             self.workers.drop(source, copied.source_uids)

@@ -22,6 +22,7 @@ from mailpost.storage.index import folders as rows
 from mailpost.storage.index.cache import CACHE_FILE
 from mailpost.storage.index.generation import GENERATION_FILE
 from mailpost.storage.index.state import SCHEMA_VERSION, STATE_FILE, meta
+from mailpost.storage.index.usage import is_right, usage
 from mailpost.storage.maildir.checkingcache import check_cache
 from mailpost.storage.maildir.checkingfolder import check_folder
 from mailpost.storage.maildir.delivery import STALE_TMP_SECONDS
@@ -30,6 +31,7 @@ from mailpost.storage.maildir.findings import Finding, Remedy, Report
 from mailpost.storage.maildir.folder import SUBDIRECTORIES, FolderFiles
 from mailpost.storage.maildir.layout import Layout, list_folders
 from mailpost.storage.maildir.opening import index_prefix
+from mailpost.storage.records import Usage
 
 SAMPLE = 50
 """Messages of each folder whose summary is worked out again."""
@@ -133,6 +135,8 @@ class _Checker:
             lost = db.execute(f"SELECT DISTINCT folder FROM {table} WHERE folder NOT IN (SELECT id FROM folders)")
             what = f"the state has {table} of folders that there are not"
             report.add(Remedy.ORPHANS, "", what, [number for (number,) in lost], coming=False)
+        if not is_right(db):
+            report.findings.append(Finding(Remedy.USAGE, "", "the state does not know what all messages take"))
         on_disk = {found.directory for found in list_folders(root_fd, self._layout)}
         known = rows.all_folders(db)
         report.coming += len(on_disk.symmetric_difference(row.directory for row in known))
@@ -221,6 +225,18 @@ class _Checker:
             with suppress(FileNotFoundError):
                 if file.stat().st_mode & 0o077:
                     report.findings.append(Finding(Remedy.MODES, "", "others may read it", (str(file),)))
+
+
+def usage_of(root: Path, index: Path | None) -> Usage | None:
+    """What an account's messages take, beside whoever has it open; None where no state of this version tells."""
+    state = Path(index_prefix(root, index) + STATE_FILE)
+    if not state.exists():
+        return None
+    try:
+        with closing(read_only(str(state))) as db:
+            return usage(db)
+    except sqlite3.DatabaseError:
+        return None
 
 
 def read_only(path: str) -> sqlite3.Connection:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from mailpost.mail.flags import SEEN
 from mailpost.mail.summary import Summary
-from mailpost.storage.index import cache, messages
+from mailpost.storage.index import cache, messages, usage
 from mailpost.storage.maildir.filename import sizes_of
 from mailpost.storage.maildir.lane import FolderInfo, Lane
 from mailpost.storage.maildir.reading import Reading, Refused
@@ -28,6 +28,7 @@ def count(lane: Lane, number: int) -> Status:
         unseen=unseen,
         deleted=deleted,
         size=0,
+        deleted_size=usage.deleted_octets(lane.db, number) if deleted else 0,
         uidnext=row.uidnext,
         uidvalidity=row.uidvalidity,
         highest_modseq=row.highest_modseq,

@@ -22,6 +22,8 @@ class Remedy(Enum):
     """Write flags into file names."""
     UID_LIST = auto()
     """Write `dovecot-uidlist` out of the state."""
+    USAGE = auto()
+    """Count anew what all messages take."""
     ORPHANS = auto()
     """Remove rows of folders that there are not."""
     OPENING = auto()
@@ -46,6 +48,7 @@ _WORDS = {
     Remedy.ROWS: "mend the rows",
     Remedy.NAMES: "write the flags into the names",
     Remedy.UID_LIST: "write it anew",
+    Remedy.USAGE: "count it anew",
     Remedy.ORPHANS: "remove them",
     Remedy.OPENING: "finish or undo it",
     Remedy.LEFTOVERS: "remove them",

@@ -259,8 +259,8 @@ class MaildirMailbox:
         """How many messages no read-write session has seen."""
         return len(self.live.uids) - bisect_left(self.live.uids, self.live.first_recent)
 
-    def status(self, size: int) -> Status:
-        """The counts of what is in memory. `size`: the sum of all sizes."""
+    def status(self, size: int, deleted_size: int) -> Status:
+        """The counts of what is in memory. `size`: the sum of all sizes; `deleted_size`: see `Status`."""
         live = self.live
         return Status(
             messages=len(live.uids),
@@ -268,6 +268,7 @@ class MaildirMailbox:
             unseen=sum(SEEN not in flags for flags in live.flags),
             deleted=sum(DELETED in flags for flags in live.flags),
             size=size,
+            deleted_size=deleted_size,
             uidnext=live.uidnext,
             uidvalidity=live.uidvalidity,
             highest_modseq=live.highest_modseq,

@@ -16,6 +16,7 @@ from mailpost.storage.index.cache import CACHE_FILE
 from mailpost.storage.index.folders import all_folders
 from mailpost.storage.index.messages import MessageRow
 from mailpost.storage.index.state import STATE_FILE
+from mailpost.storage.index.usage import recount
 from mailpost.storage.maildir.account import MaildirAccount
 from mailpost.storage.maildir.behind import write_flags
 from mailpost.storage.maildir.checking import nobody_else
@@ -111,6 +112,8 @@ async def repair(account: MaildirAccount, findings: Sequence[Finding], *, alone:
             account.workers.drop(info, sorted(map(int, finding.items)))
         elif finding.remedy is Remedy.ORPHANS:
             await account.workers.write(_remove_orphans)
+        elif finding.remedy is Remedy.USAGE:
+            await account.workers.write(_count_anew)
     await account.workers.kept()
 
 
@@ -199,7 +202,7 @@ def _put_back(lane: Lane, number: int, items: Sequence[str]) -> None:
     for (uid, name), facts in zip(free, dates, strict=True):
         if facts is not None:
             mask = folder.bits.bits(lane.db, letters.flags(letters_of(name)))
-            rows.append(MessageRow(uid, mask, mask, max(facts.mtime, 0), name))
+            rows.append(MessageRow(uid, mask, mask, max(facts.mtime, 0), name, facts.size))
     if rows:
         messages.insert(lane.db, number, rows, lane.modseq(folder), int(time.time()))
         folder.row.uidnext = max(folder.row.uidnext, rows[-1].uid + 1)
@@ -273,6 +276,10 @@ def _remove_orphans(lane: Lane) -> None:
         for (number,) in lane.db.execute(f"SELECT DISTINCT folder FROM {table}").fetchall():
             if number not in known:
                 lane.db.execute(f"DELETE FROM {table} WHERE folder=?", (number,))
+
+
+def _count_anew(lane: Lane) -> None:
+    recount(lane.db)
 
 
 _JOBS: Mapping[Remedy, Callable[[Lane, int, Sequence[str]], None]] = MappingProxyType(

@@ -16,6 +16,7 @@ from mailpost.storage.maildir.dotlock import locked
 from mailpost.storage.maildir.filename import base_of, letters_of
 from mailpost.storage.maildir.files import mail_errors
 from mailpost.storage.maildir.lane import CLOCK_TICK_NS, HeldFiles, Lane, LaneFolder, Newcomers
+from mailpost.storage.maildir.quota import octets_of
 from mailpost.storage.maildir.uidlist import UIDLIST_FILE, UidEntry, UidList, append_uids, is_listed, write_uidlist
 
 T = TypeVar("T")
@@ -363,11 +364,12 @@ def _arrived(
     uids = lane.assign(folder, len(others), held) if others else range(0)
     given = kept + [(uid, date, name) for uid, (date, name) in zip(uids, others, strict=True)]
     letters = lane.letters(folder)
+    octets = octets_of(files, [name for _, _, name in given])
     rows = []
     for uid, date, name in given:
         mask = folder.bits.bits(lane.db, letters.flags(letters_of(name)))
         more = folder.bits.bits(lane.db, keywords.get(base_of(name), ()))
-        rows.append(MessageRow(uid, mask | more, mask, max(date, 0), name))
+        rows.append(MessageRow(uid, mask | more, mask, max(date, 0), name, octets[name] or 0))
     modseq = lane.modseq(folder)
     messages.insert(lane.db, row.id, rows, modseq, int(time.time()))
     flags = [folder.bits.flags(one.flags) for one in rows]

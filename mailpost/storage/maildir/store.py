@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from mailpost.storage.maildir.layout import Layout
 from mailpost.storage.maildir.opening import open_files
 from mailpost.storage.maildir.watch import Watcher
 from mailpost.storage.offload import Offload
-from mailpost.storage.records import DEFAULT_FOLDERS, SpecialUse
+from mailpost.storage.records import DEFAULT_FOLDERS, NO_LIMIT, QuotaLimit, SpecialUse
 
 MOST_WARM = 32
 """Accounts that stay open although nobody uses them."""
@@ -38,6 +39,7 @@ class MaildirStore:
         separator: one character between the levels of a folder's name.
         utf8: directories of folders are named in UTF-8, not modified UTF-7.
         default_folders: what a new account gets beside INBOX, subscribed.
+        quota: user -> how much may be in the account, asked each time that something is to come in.
         threads: so many for reading, and as many for writing.
         use_inotify: False to poll directories (network file systems).
     """
@@ -54,6 +56,7 @@ class MaildirStore:
         separator: str = "/",
         utf8: bool = False,
         default_folders: Mapping[str, SpecialUse | None] = DEFAULT_FOLDERS,
+        quota: Callable[[str], QuotaLimit] = lambda _: NO_LIMIT,
         threads: int = 4,
         use_inotify: bool = sys.platform == "linux",
     ) -> None:
@@ -63,6 +66,7 @@ class MaildirStore:
         self._summariser = summariser
         self._layout = Layout(separator, utf8)
         self._default_folders = dict(default_folders)
+        self._quota = quota
         self._offload = Offload(reactor, threads)
         self._watcher = Watcher(reactor, self._offload, use_inotify)
         self._accounts: dict[str, MaildirAccount] = {}
@@ -117,6 +121,7 @@ class MaildirStore:
                 watcher=self._watcher,
                 clock=self._reactor,
                 summariser=self._summariser,
+                quota=partial(self._quota, user),
                 released=self._released,
             )
             try:

@@ -26,6 +26,7 @@ from mailpost.storage.maildir.layout import (
     remove_folder,
     rename_folders,
 )
+from mailpost.storage.maildir.quota import measure
 from mailpost.storage.maildir.scan import scan
 from mailpost.storage.maildir.subscriptions import (
     SUBSCRIPTIONS_FILE,
@@ -267,6 +268,7 @@ def open_account(
             undo(lane, intent.detail["folder"], intent.detail["bases"])
             changes.end_intent(lane.db, intent.id)
     sync_tree(lane)
+    measure(lane)
     if not is_clean:
         rows.list_again(lane.db)
         _clean(lane)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from functools import partial
@@ -99,6 +100,17 @@ class Workers:
     def read(self, function: Callable[P, T], *args: P.args, **named: P.kwargs) -> Deferred[T]:
         """Do something short in a reader lane."""
         return self._offload.read(self.user, function, *args, **named)
+
+    def query(
+        self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **named: P.kwargs
+    ) -> Deferred[T]:
+        """Ask the state something short in a reader lane."""
+
+        def ask() -> T:
+            with self.reading.state.reading() as db:
+                return function(db, *args, **named)
+
+        return self.read(ask)
 
     def sliced(self, generator: Generator[None, None, T]) -> Deferred[T]:
         """Do something long in a reader lane, in turns."""

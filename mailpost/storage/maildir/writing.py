@@ -21,8 +21,9 @@ from mailpost.storage.index.messages import MessageRow, Source, Spans
 from mailpost.storage.maildir.delivery import Spool, TmpFile, copied_base, copy_messages, write_message
 from mailpost.storage.maildir.filename import INFO, base_of
 from mailpost.storage.maildir.lane import HeldFiles, Lane, LaneFolder
+from mailpost.storage.maildir.quota import require_room
 from mailpost.storage.maildir.scan import catch_up
-from mailpost.storage.records import Appended, Copied, Stored
+from mailpost.storage.records import NO_LIMIT, Appended, Copied, QuotaLimit, Stored
 
 MOST_AT_ONCE = 500
 """Messages that one job expunges, so that others who want the lane have their turn."""
@@ -41,16 +42,24 @@ class Incoming:
     internaldate: int
     file: TmpFile | None = None
 
+    @property
+    def size(self) -> int:
+        """Octets as they came in; stored, they may be a little less."""
+        return len(self.octets) if isinstance(self.octets, bytes) else self.octets.size
+
     def abort(self) -> None:
         """Leave no file behind; harmless when it has become a message."""
         if self.file is not None:
             self.file.abort()
 
 
-def append(lane: Lane, number: int, incoming: Sequence[Incoming], origin: object) -> Appended:
-    """Make messages of these, all or none, durable."""
+def append(
+    lane: Lane, number: int, incoming: Sequence[Incoming], origin: object, limit: QuotaLimit = NO_LIMIT
+) -> Appended:
+    """Make messages of these, all or none, durable. Raises OVER_QUOTA where they do not fit."""
     for one in incoming:
         lane.batches.undo(one.abort)
+    require_room(lane, limit, sum(one.size for one in incoming), len(incoming))
     folder = lane.folder(number)
     files = lane.own_files(folder)
     intent = None
@@ -72,7 +81,8 @@ def append(lane: Lane, number: int, incoming: Sequence[Incoming], origin: object
             lane.expect(folder, came=[file.base + INFO + said])
             name = file.publish(files, said)
             lane.batches.undo(partial(_unlink, files, [name]))
-            rows.append(MessageRow(uid, mask, folder.bits.known(letters.flags(said)), one.internaldate, name))
+            known = folder.bits.known(letters.flags(said))
+            rows.append(MessageRow(uid, mask, known, one.internaldate, name, file.stored))
     if intent is not None:
         changes.end_intent(lane.db, intent)
     modseq = lane.modseq(folder)
@@ -117,9 +127,16 @@ def _unlink(files: HeldFiles, names: Iterable[str]) -> None:
             passed("message.removed")
 
 
-def copy(lane: Lane, number: int, to: int, spans: Spans, *, move: bool, origin: object) -> Copied:
-    """Link the messages into the target, give them UIDs there, and take them out of the source if they move."""
+def copy(
+    lane: Lane, number: int, to: int, spans: Spans, *, move: bool, origin: object, limit: QuotaLimit = NO_LIMIT
+) -> Copied:
+    """Link the messages into the target, give them UIDs there, and take them out of the source if they move.
+
+    Raises OVER_QUOTA where copies do not fit; what moves takes no more than before.
+    """
     found = messages.sources(lane.db, number, spans)
+    if not move:
+        require_room(lane, limit, sum(one.octets or 0 for one in found), len(found))
     bases = {one.uid: copied_base(one.name) for one in found}
     intent = None
     source, target = lane.folder(number), lane.folder(to)
@@ -167,7 +184,7 @@ def _link(
     for one, name in zip(found, names, strict=True):
         if name is not None:
             mask, file_flags, _ = known[one.flags]
-            made.append((one, MessageRow(0, mask, file_flags, one.internaldate, name)))
+            made.append((one, MessageRow(0, mask, file_flags, one.internaldate, name, one.octets)))
     return made
 
 

@@ -49,7 +49,12 @@ class MemoryMailbox:
     keywords_allowed = True
 
     def __init__(
-        self, folder: Folder, uidvalidity: int, summariser: Summariser, target: Callable[[str], MemoryMailbox]
+        self,
+        folder: Folder,
+        uidvalidity: int,
+        summariser: Summariser,
+        target: Callable[[str], MemoryMailbox],
+        require_room: Callable[[Sequence[int]], None],
     ) -> None:
         """An empty folder.
 
@@ -58,6 +63,7 @@ class MemoryMailbox:
             uidvalidity: its UIDVALIDITY.
             summariser: see `mail.summary`.
             target: finds the folder to copy to by its name, or raises NO_SUCH_FOLDER.
+            require_room: raises OVER_QUOTA unless messages of these sizes may come in.
         """
         self.folder = folder
         self.live = LiveMailbox(
@@ -72,6 +78,7 @@ class MemoryMailbox:
         )
         self._summariser = summariser
         self._target = target
+        self._require_room = require_room
         self._messages: dict[int, Message] = {}
         self._summaries: dict[int, Summary] = {}
 
@@ -99,12 +106,21 @@ class MemoryMailbox:
             recent=sum(uid >= live.first_recent for uid in live.uids),
             unseen=sum(SEEN not in flags for flags in live.flags),
             deleted=sum(DELETED in flags for flags in live.flags),
-            size=sum(len(message.octets) for message in self._messages.values()),
+            size=sum(self.sizes()),
+            deleted_size=sum(
+                len(self._messages[uid].octets)
+                for uid, flags in zip(live.uids, live.flags, strict=True)
+                if DELETED in flags
+            ),
             uidnext=live.uidnext,
             uidvalidity=live.uidvalidity,
             highest_modseq=live.highest_modseq,
             mailbox_id=live.mailbox_id,
         )
+
+    def sizes(self) -> list[int]:
+        """Octets of each message."""
+        return [len(message.octets) for message in self._messages.values()]
 
     def add(self, messages: Sequence[Message], origin: object | None) -> list[int]:
         """Let messages in: their UIDs."""
@@ -171,6 +187,8 @@ class MemoryMailbox:
         box = self._target(target)
         places = self.live.positions(uids)
         sources = [self.live.uids[at] for at in places]
+        if not move:
+            self._require_room([len(self._messages[uid].octets) for uid in sources])
         copies = [replace(self._messages[self.live.uids[at]], flags=self.live.flags[at]) for at in places]
         targets = box.add(copies, origin)
         if move:

@@ -19,7 +19,17 @@ from mailpost.mail.lineends import normalised
 from mailpost.mail.summary import Summariser
 from mailpost.storage.interfaces import IMailAccount, IMailStore, ISpool
 from mailpost.storage.memory.mailbox import MemoryMailbox, Message, no_such
-from mailpost.storage.records import DEFAULT_FOLDERS, Appended, Folder, NewMessage, SpecialUse, Status
+from mailpost.storage.records import (
+    DEFAULT_FOLDERS,
+    NO_LIMIT,
+    Appended,
+    Folder,
+    NewMessage,
+    QuotaLimit,
+    SpecialUse,
+    Status,
+    Usage,
+)
 
 
 @implementer(IMailStore)
@@ -30,6 +40,7 @@ class MemoryStore:
         summariser: what ENVELOPE and BODYSTRUCTURE come from (`wire.imap.structures.summarise`).
         default_folders: what a new account gets beside INBOX, subscribed.
         clock: seconds since the epoch.
+        quota: user -> how much may be in the account, asked each time that something is to come in.
         separator: one character between the levels of a folder's name.
     """
 
@@ -39,7 +50,9 @@ class MemoryStore:
         default_folders: Mapping[str, SpecialUse] = DEFAULT_FOLDERS,
         clock: Callable[[], float] = time.time,
         separator: str = "/",
+        quota: Callable[[str], QuotaLimit] = lambda _: NO_LIMIT,
     ) -> None:
+        self.quota = quota
         self.summariser = summariser
         self.clock = clock
         self.separator = separator
@@ -70,6 +83,7 @@ class MemoryAccount:
         self.separator = store.separator
         self._summariser = store.summariser
         self._clock = store.clock
+        self._quota = store.quota
         self._mailboxes: dict[str, MemoryMailbox] = {}
         self._uidvalidity = 0
         self.create(INBOX)
@@ -101,7 +115,11 @@ class MemoryAccount:
             raise MailError(ErrorKind.FOLDER_EXISTS, f"There is a folder {name} already")
         self._make_above(name)
         box = self._mailboxes[name] = MemoryMailbox(
-            Folder(name, True, special_use, f"M{uuid4().hex}"), self._next_uidvalidity(), self._summariser, self.open
+            Folder(name, True, special_use, f"M{uuid4().hex}"),
+            self._next_uidvalidity(),
+            self._summariser,
+            self.open,
+            self.require_room,
         )
         return box.folder
 
@@ -149,6 +167,22 @@ class MemoryAccount:
         """Counts of this folder."""
         return self.open(name).status()
 
+    @property
+    def quota_limit(self) -> QuotaLimit:
+        """How much may be in it."""
+        return self._quota(self.user)
+
+    def usage(self) -> Usage:
+        """What is in it."""
+        sizes = [size for box in self._mailboxes.values() for size in box.sizes()]
+        return Usage(sum(sizes), len(sizes))
+
+    def require_room(self, sizes: Sequence[int]) -> None:
+        """Raise OVER_QUOTA unless messages of these sizes fit in."""
+        limit = self.quota_limit
+        if limit and not limit.allows(self.usage(), sum(sizes), len(sizes)):
+            raise MailError(ErrorKind.OVER_QUOTA, "The account is full: this would exceed its quota")
+
     def spool(self, expected: int) -> MemorySpool:
         """Begin to receive a message."""
         return MemorySpool()
@@ -158,6 +192,7 @@ class MemoryAccount:
         now = int(self._clock())
         new = [_message(message, now) for message in messages]
         box = self.open(name)
+        self.require_room([len(message.octets) for message in new])
         return Appended(box.live.uidvalidity, box.add(new, origin))
 
     def release(self) -> None:

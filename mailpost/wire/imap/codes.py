@@ -17,7 +17,7 @@ _CODES = {
     ErrorKind.HAS_CHILDREN: b"HASCHILDREN",  # RFC: 9051 §7.1
     ErrorKind.READ_ONLY: b"NOPERM",
     ErrorKind.NO_PERMISSION: b"NOPERM",
-    ErrorKind.OVER_QUOTA: b"OVERQUOTA",
+    ErrorKind.OVER_QUOTA: b"OVERQUOTA",  # RFC: 9208 §4.3.1
     ErrorKind.DISK_FULL: b"OVERQUOTA",
     ErrorKind.MESSAGE_TOO_BIG: b"TOOBIG",  # RFC: 7889 §4, 4469 §5
     ErrorKind.LIMIT: b"LIMIT",

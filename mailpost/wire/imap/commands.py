@@ -84,6 +84,7 @@ from mailpost.wire.imap.listing import (
     parse_lsub,
     parse_status,
 )
+from mailpost.wire.imap.quota import GetQuota, GetQuotaRoot, parse_getquota, parse_getquotaroot
 from mailpost.wire.imap.reader import Reader
 from mailpost.wire.imap.search import (
     Search,
@@ -110,6 +111,8 @@ __all__ = [
     "Fetch",
     "FetchAttribute",
     "FetchItem",
+    "GetQuota",
+    "GetQuotaRoot",
     "Id",
     "Idle",
     "List",
@@ -152,6 +155,8 @@ Command = (
     | Enable
     | Expunge
     | Fetch
+    | GetQuota
+    | GetQuotaRoot
     | Id
     | Idle
     | List
@@ -209,6 +214,8 @@ _PARSERS: dict[bytes, Callable[[Reader], Command]] = {
     b"EXAMINE": parse_examine,
     b"EXPUNGE": parse_expunge,
     b"FETCH": parse_fetch,
+    b"GETQUOTA": parse_getquota,
+    b"GETQUOTAROOT": parse_getquotaroot,
     b"ID": parse_id,
     b"LIST": parse_list,
     b"LOGIN": parse_login,

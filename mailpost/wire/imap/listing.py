@@ -21,6 +21,8 @@ class StatusItem(Enum):
     UIDVALIDITY = b"UIDVALIDITY"
     UNSEEN = b"UNSEEN"
     DELETED = b"DELETED"
+    DELETED_STORAGE = b"DELETED-STORAGE"
+    """Octets that EXPUNGE would free. RFC: 9208 §4.1.4"""
     SIZE = b"SIZE"
     """Octets of all messages. RFC: 8438 §3.1"""
     HIGHESTMODSEQ = b"HIGHESTMODSEQ"

@@ -61,6 +61,10 @@ class Counts(Protocol):
         """UIDVALIDITY."""
 
     @property
+    def deleted_size(self) -> int:
+        """Octets of the messages with \\Deleted."""
+
+    @property
     def highest_modseq(self) -> int:
         """The highest mod-sequence."""
 
@@ -104,6 +108,7 @@ _COLUMNS = {
     StatusItem.UIDVALIDITY: "uidvalidity",
     StatusItem.UNSEEN: "unseen",
     StatusItem.DELETED: "deleted",
+    StatusItem.DELETED_STORAGE: "deleted_size",
     StatusItem.SIZE: "size",
     StatusItem.HIGHESTMODSEQ: "highest_modseq",
 }

@@ -474,7 +474,7 @@ def test_a_subclass_may_let_people_in(server: Server) -> None:
     server.factory.protocol = LetIn
     server.factory.its_account = server.store.account("joe")  # type: ignore[attr-defined]
     client = server.connect()
-    assert b" CONDSTORE] " in client.greeting
+    assert b" CONDSTORE " in client.greeting
     assert b"a OK [READ-WRITE]" in client.says(b"a SELECT INBOX")
 
 

@@ -28,7 +28,7 @@ def db(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def fill(db: sqlite3.Connection, count: int, flags: int = 0) -> None:
-    rows = [MessageRow(uid, flags, flags, 1000 + uid, f"name{uid}:2,") for uid in range(1, count + 1)]
+    rows = [MessageRow(uid, flags, flags, 1000 + uid, f"name{uid}:2,", 100) for uid in range(1, count + 1)]
     messages.insert(db, 1, rows, modseq=5, saved=9)
 
 
@@ -64,7 +64,7 @@ def test_changes_are_those_of_the_flag_sets(
     place = TemporaryDirectory()
     state = StateFile(f"{place.name}/state.sqlite3")
     bits = FlagBits(state.db, 1)
-    rows = [MessageRow(uid, bits.bits(state.db, flags), 0, 0, f"n{uid}") for uid, flags in enumerate(before, 1)]
+    rows = [MessageRow(uid, bits.bits(state.db, flags), 0, 0, f"n{uid}", 1) for uid, flags in enumerate(before, 1)]
     messages.insert(state.db, 1, rows, modseq=1, saved=1)
     mask = bits.bits(state.db, named)
     changed = messages.change_flags(state.db, 1, EVERYTHING, change=change, bits=mask, modseq=2, limit=None)

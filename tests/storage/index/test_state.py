@@ -61,7 +61,7 @@ def test_what_is_no_database_is_damaged(path: str) -> None:
 def test_damage_inside_is_found_after_a_crash(path: str) -> None:
     state = StateFile(path)
     state.db.execute("BEGIN")
-    state.db.executemany("INSERT INTO files VALUES(1, ?, ?)", [(uid, "x" * 100) for uid in range(2000)])
+    state.db.executemany("INSERT INTO files VALUES(1, ?, ?, 1)", [(uid, "x" * 100) for uid in range(2000)])
     state.db.execute("COMMIT")
     state.close()
     octets = bytearray(Path(path).read_bytes())

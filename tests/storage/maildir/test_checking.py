@@ -156,7 +156,8 @@ DAMAGE: dict[str, tuple[Callable[[Home], None], Remedy]] = {
     "mod-sequence": (inbox("UPDATE folders SET highest_modseq=4 WHERE id=INBOX"), Remedy.ROWS),
     "another name": (inbox("UPDATE files SET name=name||'S' WHERE folder=INBOX AND uid=5"), Remedy.RELIST),
     "names say less": (inbox("UPDATE messages SET file_flags=flags WHERE folder=INBOX"), Remedy.NAMES),
-    "orphans": (inbox("INSERT INTO files VALUES(99, 1, 'x')"), Remedy.ORPHANS),
+    "orphans": (inbox("INSERT INTO files VALUES(99, 1, 'x', 1)"), Remedy.ORPHANS),
+    "usage": (inbox("UPDATE usage SET octets=octets+1"), Remedy.USAGE),
     "never finished": (
         inbox('INSERT INTO intents VALUES(1, \'append\', \'{"folder": 1, "bases": ["x"]}\')'),
         Remedy.OPENING,

@@ -12,6 +12,7 @@ class Counts:
     recent: int = 1
     unseen: int = 2
     deleted: int = 0
+    deleted_size: int = 30
     size: int = 5_000_000_000
     uidnext: int = 9
     uidvalidity: int = 7
@@ -32,8 +33,8 @@ def test_status_names_the_items_in_the_order_asked_for() -> None:
     assert line == b'* STATUS "a b" (SIZE 5000000000 MAILBOXID (F1) MESSAGES 3)\r\n'
     everything = responses.status("é", Counts(), StatusItem)
     assert everything == (
-        b"* STATUS &AOk- (MESSAGES 3 RECENT 1 UIDNEXT 9 UIDVALIDITY 7 UNSEEN 2 DELETED 0 SIZE 5000000000"
-        b" HIGHESTMODSEQ 11 MAILBOXID (F1))\r\n"
+        b"* STATUS &AOk- (MESSAGES 3 RECENT 1 UIDNEXT 9 UIDVALIDITY 7 UNSEEN 2 DELETED 0 DELETED-STORAGE 30"
+        b" SIZE 5000000000 HIGHESTMODSEQ 11 MAILBOXID (F1))\r\n"
     )
 
 

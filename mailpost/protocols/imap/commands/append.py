@@ -11,7 +11,7 @@ from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.foldertree import known_name
 from mailpost.protocols.imap.commands.context import Completed, Context, LiteralSink, into_folder
 from mailpost.storage.offload import settled
-from mailpost.storage.records import NewMessage
+from mailpost.storage.records import NewMessage, QuotaLimit
 from mailpost.wire.imap.commands import Append
 from mailpost.wire.imap.responses import appenduid
 
@@ -26,6 +26,9 @@ async def offered(context: Context, command: Append, size: int) -> LiteralSink:
     name = known_name(command.mailbox, account.separator)
     if not any(folder.name == name for folder in account.folders() if folder.selectable):
         raise MailError(ErrorKind.NO_TARGET, "There is no such mailbox")
+    limit: QuotaLimit = account.quota_limit
+    if limit and not limit.allows(await settled(account.usage()), size):
+        raise MailError(ErrorKind.OVER_QUOTA, "The account is full: this would exceed its quota")
     spool: LiteralSink = account.spool(size)
     return spool
 

@@ -17,6 +17,7 @@ from mailpost.protocols.imap.commands import (
     folders,
     idle,
     listing,
+    quota,
     search,
     select,
     store,
@@ -79,6 +80,8 @@ COMMANDS: tuple[CommandSpec, ...] = (
     CommandSpec("LSUB", AUTHENTICATED, listing.lsub),
     CommandSpec("NAMESPACE", AUTHENTICATED, listing.namespace),
     CommandSpec("STATUS", AUTHENTICATED, folders.status),
+    CommandSpec("GETQUOTA", AUTHENTICATED, quota.get_quota),
+    CommandSpec("GETQUOTAROOT", AUTHENTICATED, quota.get_quota_root),
     CommandSpec("APPEND", AUTHENTICATED, append.append, literals=append.offered),
     CommandSpec("IDLE", AUTHENTICATED, idle.idle),
     # The selected mailbox.

@@ -15,7 +15,7 @@ from mailpost.protocols.imap.compat.mailbox import StockMailbox
 from mailpost.protocols.imap.compat.message import MessageFile
 from mailpost.storage.interfaces import IMailAccount
 from mailpost.storage.offload import settled
-from mailpost.storage.records import Appended, Folder, NewMessage, SpecialUse, Status
+from mailpost.storage.records import NO_LIMIT, Appended, Folder, NewMessage, SpecialUse, Status, Usage
 
 _USES = {use.value.lower(): use for use in SpecialUse}
 _STATUS = ("MESSAGES", "RECENT", "UIDNEXT", "UNSEEN")
@@ -25,8 +25,21 @@ _STATUS = ("MESSAGES", "RECENT", "UIDNEXT", "UNSEEN")
 class StockAccount:
     """The adapter for one account. Names are spelt as the account spells them, INBOX in capitals."""
 
-    lacks = frozenset({"UIDPLUS", "MOVE", "SPECIAL-USE", "STATUS=SIZE", "CONDSTORE"})
+    lacks = frozenset(
+        {
+            "UIDPLUS",
+            "MOVE",
+            "SPECIAL-USE",
+            "STATUS=SIZE",
+            "CONDSTORE",
+            "QUOTA",
+            "QUOTA=RES-STORAGE",
+            "QUOTA=RES-MESSAGE",
+        }
+    )
     """Capabilities that such an account cannot have."""
+
+    quota_limit = NO_LIMIT
 
     def __init__(self, stock: Any) -> None:
         """Adapt an `IAccountIMAP`; `load` must follow."""
@@ -140,6 +153,10 @@ class StockAccount:
             highest_modseq=0,
             mailbox_id="",
         )
+
+    def usage(self) -> Usage:
+        """Nobody counts it, and no limit asks for it."""
+        return Usage(0, 0)
 
     def spool(self, expected: int) -> MessageFile:
         """Where a message goes on its way in."""
