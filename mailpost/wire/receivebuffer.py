@@ -35,15 +35,27 @@ class ReceiveBuffer:
 
     def line(self) -> bytes | None:
         """The next line without its end (CRLF or LF), or None while none is whole."""
-        data, at = self._data, self._at
-        end = data.find(b"\n", max(at, self._scanned))
-        if end < 0:
-            self._scanned = len(data)
+        at, end = self._at, self._past_line()
+        if not end:
             return None
-        self._at = self._scanned = end + 1
-        if end > at and data[end - 1] == 13:
+        end -= 1
+        if end > at and self._data[end - 1] == 13:
             end -= 1
-        return bytes(data[at:end])
+        return bytes(self._data[at:end])
+
+    def whole_line(self) -> bytes | None:
+        """The next line with its end, or None while none is whole."""
+        at, end = self._at, self._past_line()
+        return bytes(self._data[at:end]) if end else None
+
+    def _past_line(self) -> int:
+        """Where the next line ends, which counts as read; 0 while none is whole."""
+        end = self._data.find(b"\n", max(self._at, self._scanned)) + 1
+        if end:
+            self._at = self._scanned = end
+        else:
+            self._scanned = len(self._data)
+        return end
 
     def take(self, most: int) -> bytes:
         """The next octets: as many as there are, but at most this many."""
@@ -54,9 +66,18 @@ class ReceiveBuffer:
         self._at = min(at + most, len(data))
         return bytes(data[at : self._at])
 
+    def put_back(self, octets: bytes) -> None:
+        """Octets that were read, to be read again before all that is here."""
+        if octets:
+            self._data, self._at, self._scanned = octets + self._data[self._at :], 0, 0
+
     def peek(self, most: int) -> bytes:
         """The next octets, at most this many, which stay."""
         return bytes(self._data[self._at : self._at + most])
+
+    def ends_with(self, octets: bytes) -> bool:
+        """Whether these are the last octets that are here."""
+        return len(self) >= len(octets) and self._data.endswith(octets)
 
     def clear(self) -> None:
         """Drop everything."""

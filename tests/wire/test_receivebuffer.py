@@ -62,3 +62,23 @@ def test_octet_by_octet_takes_linear_time() -> None:
     buffer.feed(b"\n")
     assert buffer.line() == b"x" * 200_000
     assert perf_counter() - start < 2
+
+
+@given(st.lists(st.binary(max_size=9), min_size=1), st.integers(0, 30))
+def test_what_is_put_back_is_read_again(pieces: list[bytes], most: int) -> None:
+    buffer = ReceiveBuffer()
+    for piece in pieces:
+        buffer.feed(piece)
+        taken = buffer.take(most)
+        buffer.put_back(taken[len(taken) // 2 :])
+        buffer.feed(b"")
+        buffer.put_back(taken[: len(taken) // 2])
+    assert buffer.take(1000) == b"".join(pieces)
+
+
+def test_a_whole_line_has_its_end() -> None:
+    buffer = ReceiveBuffer()
+    buffer.feed(b"a\r\nb\n\nc")
+    assert [buffer.whole_line() for _ in range(4)] == [b"a\r\n", b"b\n", b"\n", None]
+    assert buffer.ends_with(b"c")
+    assert not buffer.ends_with(b"\nc")
