@@ -159,8 +159,13 @@ class SequenceView:
         Highest first, so that none shifts another. From now on they are not counted.
         """
         seqs = self._seqs_of_ghosts()[::-1]
-        self.ghosts, self._ghost_seqs = [], []
+        self.take_vanished()
         return seqs
+
+    def take_vanished(self) -> list[int]:
+        """The same as UIDs, ascending. RFC: 7162 §3.2.10.2"""
+        ghosts, self.ghosts, self._ghost_seqs = self.ghosts, [], []
+        return ghosts
 
     def take_exists(self) -> int | None:
         """The number to announce as EXISTS if messages have arrived, else None. From now on they are counted."""

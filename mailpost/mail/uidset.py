@@ -93,6 +93,22 @@ class UidSet:
                 b = next(theirs, None)
         return UidSet(tuple(both))
 
+    def __sub__(self, other: UidSet) -> UidSet:
+        left: list[tuple[int, int]] = []
+        gaps = iter(other.ranges)
+        gap = next(gaps, None)
+        for low, high in self.ranges:
+            while gap and gap[0] <= high:
+                if low < gap[0]:
+                    left.append((low, gap[0] - 1))
+                low = max(low, gap[1] + 1)
+                if gap[1] > high:
+                    break
+                gap = next(gaps, None)
+            if low <= high:
+                left.append((low, high))
+        return UidSet(tuple(left))
+
     def __str__(self) -> str:
         return ",".join(f"{low}" if low == high else f"{low}:{high}" for low, high in self.ranges)
 
@@ -102,6 +118,8 @@ class SequenceSet:
     """Ranges as the client wrote them; either end may be STAR."""
 
     parts: tuple[tuple[int, int], ...]
+    saved: bool = False
+    """`$`: what the last search has saved, and no parts. RFC: 9051 §6.4.4.1 (seq-last-command)"""
 
     def resolve(self, largest: int) -> UidSet:
         """The numbers meant while `largest` is the largest in use; `*` means nothing where that is 0.

@@ -16,6 +16,7 @@ from zope.interface import Attribute, Interface
 
 from mailpost.mail.flags import FlagChange, Flags
 from mailpost.mail.searchkeys import SearchKey
+from mailpost.mail.uidset import UidSet
 from mailpost.storage.records import (
     Appended,
     Copied,
@@ -174,6 +175,12 @@ class IMailpostMailbox(Interface):
 
     def expunge(uids: Sequence[int] | None = None, origin: object | None = None) -> Answer[list[int]]:
         """Remove those that have \\Deleted, of these UIDs or of all, for good: the UIDs removed, ascending."""
+
+    def vanished(since: int) -> Answer[UidSet | None]:
+        """UIDs that were expunged at mod-sequences above this; None where that is longer ago than is remembered.
+
+        Some of what was expunged earlier may be among them. RFC: 7162 §3.2.5.1, §3.2.6
+        """
 
     def copy(uids: Sequence[int], target: str, move: bool = False, origin: object | None = None) -> Answer[Copied]:
         """Copy to the folder named `target`, or move there; wholly or not at all, durable: `records.Copied`.

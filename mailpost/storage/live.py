@@ -23,6 +23,7 @@ from typing import Protocol
 from mailpost.mail.flags import NO_FLAGS, SEEN, Flags, intern_flags
 from mailpost.mail.selected import places_of
 
+_BLOCK = 1024
 LONGEST_JOURNAL = 4096
 """Entries kept before lagging cursors are told to catch up."""
 
@@ -112,6 +113,8 @@ class LiveMailbox:
         self._cursors: dict[Cursor, None] = {}
         self._first_unseen: int | None = None
         self._keywords: frozenset[str] | None = None
+        self._maxima: list[int] = []
+        """The highest mod-sequence of each block of messages, as far as that is known from the start."""
 
     @property
     def _end(self) -> int:
@@ -146,6 +149,17 @@ class LiveMailbox:
             self._keywords = intern_flags(flag for flag in met if not flag.startswith("\\"))
         return self._keywords
 
+    def changed_since(self, modseq: int) -> list[int]:
+        """UIDs of the messages whose MODSEQ is above this, ascending; little work where few have changed."""
+        found: list[int] = []
+        for block in range((len(self.uids) + _BLOCK - 1) // _BLOCK):
+            if block == len(self._maxima):
+                self._maxima.append(max(self.modseqs[block * _BLOCK : (block + 1) * _BLOCK]))
+            if self._maxima[block] > modseq:
+                span = slice(block * _BLOCK, (block + 1) * _BLOCK)
+                found += [uid for uid, at in zip(self.uids[span], self.modseqs[span], strict=True) if at > modseq]
+        return found
+
     def attach(self, watcher: Watcher) -> Cursor:
         """A cursor at the end of the journal: what is in the columns now counts as read."""
         cursor = Cursor(self, watcher, self._end)
@@ -163,6 +177,7 @@ class LiveMailbox:
         """Messages have come in; their UIDs are above all here."""
         if not uids:
             return
+        del self._maxima[len(self.uids) // _BLOCK :]
         self.uids.extend(uids)
         self.flags.extend(flags)
         self.modseqs.extend([modseq] * len(uids))
@@ -174,6 +189,9 @@ class LiveMailbox:
         if not uids:
             return
         places = self.positions(uids)
+        for block in {place // _BLOCK for place in places}:
+            if block < len(self._maxima):
+                self._maxima[block] = max(self._maxima[block], modseq)
         if isinstance(places, range):
             self.flags[places.start : places.stop] = flags
             self.modseqs[places.start : places.stop] = [modseq] * len(uids)
@@ -188,6 +206,7 @@ class LiveMailbox:
         if not uids:
             return
         places = self.positions(uids)
+        del self._maxima[places[0] // _BLOCK if places else len(self._maxima) :]
         if isinstance(places, range):
             for column in (self.uids, self.flags, self.modseqs):
                 del column[places.start : places.stop]

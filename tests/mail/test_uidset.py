@@ -41,6 +41,11 @@ def test_union_and_intersection(one: set[int], two: set[int]) -> None:
 
 
 @given(NUMBERS, NUMBERS)
+def test_difference(one: set[int], two: set[int]) -> None:
+    assert UidSet.of(one) - UidSet.of(two) == UidSet.of(one - two)
+
+
+@given(NUMBERS, NUMBERS)
 def test_members_of_ascending_numbers(one: set[int], two: set[int]) -> None:
     assert UidSet.of(one).members(sorted(two)) == sorted(one & two)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from time import perf_counter
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from mailpost.mail.flags import FLAGGED, NO_FLAGS, SEEN, Flags, intern_flags
+from mailpost.storage import live as live_module
 from mailpost.storage.live import LONGEST_JOURNAL, Change, ChangeKind, LiveMailbox
 from mailpost.testing.contract.base import Watching
 
@@ -92,11 +95,37 @@ class LiveModel(RuleBasedStateMachine):
         assert self.live.uidnext > max(self.truth, default=0)
         unseen = [at for at, flags in enumerate(self.live.flags) if SEEN not in flags]
         assert self.live.first_unseen() == (unseen[0] if unseen else -1)
+        for since in {0, *self.live.modseqs, self.live.highest_modseq}:
+            wanted = [uid for uid, (_, modseq) in sorted(self.truth.items()) if modseq > since]
+            assert self.live.changed_since(since) == wanted
         assert self.live.keywords() == ({"$x"} if any("$x" in flags for flags in self.live.flags) else set())
 
 
+class LiveModelInSmallBlocks(LiveModel):
+    """The same where what has changed is looked for in blocks of two."""
+
+    def __init__(self) -> None:
+        self._block, live_module._BLOCK = live_module._BLOCK, 2
+        super().__init__()
+
+    def teardown(self) -> None:
+        live_module._BLOCK = self._block
+
+
+LiveModelInSmallBlocks.TestCase.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
+TestLiveModelInSmallBlocks = LiveModelInSmallBlocks.TestCase
 LiveModel.TestCase.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
 TestLiveModel = LiveModel.TestCase
+
+
+def test_little_is_looked_through_where_little_has_changed() -> None:
+    live = live_mailbox(200_000)
+    live.changed_since(1)
+    live.flagged([5, 150_000], [SEEN_SET, SEEN_SET], 2)
+    begun = perf_counter()
+    for _ in range(100):
+        assert live.changed_since(1) == [5, 150_000]
+    assert perf_counter() - begun < 0.5
 
 
 def test_positions() -> None:

@@ -47,11 +47,24 @@ from mailpost.protocols.login import LoggedIn, Login, Penalties
 from mailpost.storage.interfaces import IMailAccount
 from mailpost.wire.imap.decoder import CommandLine
 
-ALWAYS = ("LITERAL+", "SASL-IR", "IDLE", "NAMESPACE", "ID", "ENABLE", "UNSELECT", "CHILDREN", "ESEARCH")
+ALWAYS = (
+    "LITERAL+",
+    "SASL-IR",
+    "IDLE",
+    "NAMESPACE",
+    "ID",
+    "ENABLE",
+    "UNSELECT",
+    "CHILDREN",
+    "ESEARCH",
+    "SEARCHRES",
+    "PARTIAL",
+    "UIDONLY",
+)
 """What every session has, whatever the store."""
 QUOTA = ("QUOTA", "QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE")
 """RFC: 9208 §3.1.2, §5"""
-OF_STORES = ("UIDPLUS", "MOVE", "SPECIAL-USE", "STATUS=SIZE", "CONDSTORE", *QUOTA)
+OF_STORES = ("UIDPLUS", "MOVE", "SPECIAL-USE", "STATUS=SIZE", "CONDSTORE", "QRESYNC", *QUOTA)
 """What our own stores have; an adapted one may lack some. RFC: 7162 §3.1.1 (CONDSTORE)"""
 
 

@@ -26,7 +26,13 @@ from mailpost.storage.interfaces import IMailpostMailbox
 from mailpost.storage.live import ChangeKind, LiveMailbox
 from mailpost.storage.offload import settled
 from mailpost.wire.imap.grammar import ParseError
+from mailpost.wire.imap.responses import vanished_line
 from mailpost.wire.imap.writer import flag_list
+
+
+def uid_required() -> ParseError:
+    """The refusal of sequence numbers after ENABLE UIDONLY. RFC: 9586 §3.1"""
+    return ParseError("Sequence numbers are not in use: name messages by their UIDs", code=b"UIDREQUIRED")
 
 
 class _FlagPieces(dict[Flags, bytes]):
@@ -63,12 +69,14 @@ class SelectedMailbox:
         Args:
             mailbox: opened for this session, which releases it through `release`.
             read_only: by EXAMINE, or since the mailbox is.
-            enabled: the session's own set of extensions; "CONDSTORE" in it adds MODSEQ to reports.
+            enabled: the session's own set of extensions, which say how changes are reported.
         """
         self.mailbox = mailbox
         self.live: LiveMailbox = mailbox.live
         self.read_only = read_only
         self.view = SequenceView(self.live.uids)
+        self.saved = UidSet()
+        """What the last SEARCH with SAVE has found: `$`. RFC: 9051 §6.4.4.1"""
         self.held: tuple[int, MessageInHand] | None = None
         """UID and octets of the message that was last read in parts, so that the next part costs no file."""
         self.on_wake: Callable[[], None] | None = None
@@ -93,6 +101,26 @@ class SelectedMailbox:
     def reports_modseq(self) -> bool:
         """Whether FETCH lines that nobody asked for carry MODSEQ. RFC: 7162 §3.1"""
         return self.keeps_modseq and "CONDSTORE" in self._enabled
+
+    @property
+    def reports_vanished(self) -> bool:
+        """Whether messages that go are told by their UIDs. RFC: 7162 §3.2.10.2, 9586 §3.5"""
+        return self.uid_only or (self.keeps_modseq and "QRESYNC" in self._enabled)
+
+    @property
+    def uid_only(self) -> bool:
+        """Whether the client uses no sequence numbers. RFC: 9586 §3"""
+        return "UIDONLY" in self._enabled
+
+    @property
+    def tells_uid(self) -> bool:
+        """Whether FETCH lines with flags that nobody asked for carry the UID. RFC: 7162 §3.2.4, 9051 §7.5.2"""
+        return self.reports_modseq or "IMAP4REV2" in self._enabled
+
+    @property
+    def tells_recent(self) -> bool:
+        """Whether this client knows of \\Recent. RFC: 9051 appendix A"""
+        return "IMAP4REV2" not in self._enabled
 
     def enable_condstore(self) -> None:
         """A command has shown that the client knows of mod-sequences.
@@ -157,17 +185,33 @@ class SelectedMailbox:
         self.catch_up()
         lines: list[bytes] = []
         if expunges_allowed:
-            expunged = self.view.take_expunges()
-            if expunged:
+            if self.reports_vanished:
+                if vanished := self.view.take_vanished():
+                    lines.append(vanished_line(vanished))
+            elif expunged := self.view.take_expunges():
                 lines.append(b"".join(map(b"* %d EXPUNGE\r\n".__mod__, expunged)))
         exists = self.view.take_exists()
         if exists is not None:
-            lines.append(b"* %d EXISTS\r\n* %d RECENT\r\n" % (exists, self.recent_count))
+            lines.append(self.exists_line(exists))
         if self._changed:
             changed = sorted(self._changed)
             self._changed.clear()
             lines += self.flag_lines(changed, uid=True, modseq=self.reports_modseq)
         return lines
+
+    def latest(self) -> bytes:
+        """The code HIGHESTMODSEQ for the tagged answer to what removed messages; b"" for who is not to be told.
+
+        RFC: 7162 §3.2.7
+        """
+        if self.keeps_modseq and "QRESYNC" in self._enabled:
+            return b"HIGHESTMODSEQ %d" % self.live.highest_modseq
+        return b""
+
+    def exists_line(self, exists: int) -> bytes:
+        """EXISTS, and RECENT for who knows of it. RFC: 3501 §7.3"""
+        line = b"* %d EXISTS\r\n" % exists
+        return line + b"* %d RECENT\r\n" % self.recent_count if self.tells_recent else line
 
     # -- numbers
 
@@ -180,8 +224,12 @@ class SelectedMailbox:
         Raises:
             ParseError: a sequence number beyond EXISTS. RFC: 3501 §9 (seq-number)
         """
+        if not uid and self.uid_only:
+            raise uid_required()
         self.catch_up()
         view = self.view
+        if numbers.saved:
+            return view.members(self.saved), False
         if uid:
             return view.members(numbers.resolve(view.last_uid)), False
         exists = view.exists
@@ -212,14 +260,16 @@ class SelectedMailbox:
 
     def _resolved(self, leaf: SearchKey) -> SearchKey:
         match leaf:
+            case SequenceKey() if self.uid_only:
+                raise uid_required()
             case SequenceKey(numbers):
                 exists = self.view.exists
                 known = numbers.resolve(exists) & UidSet(((1, exists),) if exists else ())
                 return Uids(self._uids_of(known))
             case UidSequence(uids):
-                return Uids(uids.resolve(self.view.last_uid))
+                return Uids(self.saved if uids.saved else uids.resolve(self.view.last_uid))
             case SavedResult():
-                raise ParseError("There is no saved result")
+                return Uids(self.saved)
             case Recent():
                 return Uids(self.recent)
             case _:
@@ -229,7 +279,7 @@ class SelectedMailbox:
 
     def flag_pieces(self, uids: Sequence[int], flags: Sequence[Flags]) -> list[bytes]:
         """The parenthesised flags of these messages, with \\Recent where they are."""
-        if recent := set(self.recent.members(uids)):
+        if self.tells_recent and (recent := set(self.recent.members(uids))):
             flags = [
                 intern_flags((*value, RECENT)) if uid in recent else value
                 for uid, value in zip(uids, flags, strict=True)
@@ -252,9 +302,10 @@ class SelectedMailbox:
         if not uids:
             return []
         values, modseqs = self.columns(uids)
-        columns: list[Sequence[int | bytes]] = [self.view.seqs(uids)]
+        start, numbers = self.line_start(uids)
+        columns: list[Sequence[int | bytes]] = [numbers]
         items, lines = [], []
-        if uid:
+        if (uid or self.tells_uid) and not self.uid_only:
             items.append(b"UID %d")
             columns.append(uids)
         if flags:
@@ -265,9 +316,15 @@ class SelectedMailbox:
         if modseq:
             items.append(b"MODSEQ (%d)")
             columns.append(modseqs)
-        template = b"* %d FETCH (" + b" ".join(items) + b")\r\n"
+        template = start + b" ".join(items) + b")\r\n"
         lines.append(b"".join(map(template.__mod__, zip(*columns, strict=True))))
         return lines
+
+    def line_start(self, uids: Sequence[int]) -> tuple[bytes, Sequence[int]]:
+        """How a line about a message begins, as a template, and the number of each in it. RFC: 9586 §3.3 (UIDFETCH)"""
+        if self.uid_only:
+            return b"* %d UIDFETCH (", uids
+        return b"* %d FETCH (", self.view.seqs(uids)
 
     def told(self, uids: Iterable[int]) -> None:
         """The client has just been told the flags of these messages."""

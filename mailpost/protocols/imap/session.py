@@ -25,7 +25,7 @@ from twisted.python.failure import Failure
 from mailpost.mail.errors import MailError
 from mailpost.protocols.connection import Outflow, note_trouble
 from mailpost.protocols.imap import compat
-from mailpost.protocols.imap.commands.context import Authentication, Completed, LiteralSink, State
+from mailpost.protocols.imap.commands.context import Authentication, Completed, LiteralSink, State, utf8_names
 from mailpost.protocols.imap.commands.select import leave
 from mailpost.protocols.imap.commands.table import CommandSpec, Reports
 from mailpost.protocols.imap.incoming import Incoming
@@ -322,7 +322,7 @@ class Session:
             self._lost_mailbox()
             self._outgoing.tagged(self.tag, b"NO", printable(error.text), code_of(error.kind))
         except ParseError as error:
-            self._bad(error.text)
+            self._bad(error.text, error.code)
         except Exception:
             if self._lost:
                 raise
@@ -356,7 +356,7 @@ class Session:
 
     def _parsed(self, line: CommandLine, found: object | None) -> Request:
         try:
-            request = parse(line)
+            request = parse(line, utf8_names(self))
         except ParseError as error:
             self.tag = error.tag or b"*"
             raise
@@ -392,9 +392,9 @@ class Session:
         if event.synchronizing:
             self.continuation(b"OK")
 
-    def _bad(self, text: str) -> None:
+    def _bad(self, text: str, code: bytes = b"") -> None:
         """What the client sent makes no sense. After too many of these in a row it is no IMAP client."""
-        self._outgoing.tagged(self.tag, b"BAD", printable(text))
+        self._outgoing.tagged(self.tag, b"BAD", printable(text), code)
         self._bad_commands += 1
         if self._bad_commands >= self.settings.bad_commands:
             self.bye(b"Too many commands that make no sense")

@@ -35,12 +35,21 @@ def expunged_since(db: sqlite3.Connection, folder: int, modseq: int) -> UidSet:
     return UidSet.of_ranges(rows)
 
 
-def changed_since(db: sqlite3.Connection, folder: int, modseq: int) -> list[tuple[int, int, int]]:
-    """(UID, flag mask, MODSEQ) of messages that came or changed above this mod-sequence, ascending."""
-    rows: list[tuple[int, int, int]] = db.execute(
-        "SELECT uid, flags, modseq FROM messages WHERE folder=? AND modseq>? ORDER BY uid", (folder, modseq)
-    ).fetchall()
-    return rows
+def forget_old_expunges(db: sqlite3.Connection, most: int) -> None:
+    """Keep the newest spans of what was expunged in each folder, about this many, and note how far back they go."""
+    crowded = db.execute("SELECT folder FROM expunged GROUP BY folder HAVING count(*) > ?", (2 * most,)).fetchall()
+    for (folder,) in crowded:
+        row = db.execute(
+            "SELECT modseq FROM expunged WHERE folder=? ORDER BY modseq DESC LIMIT 1 OFFSET ?", (folder, most)
+        ).fetchone()
+        db.execute("DELETE FROM expunged WHERE folder=? AND modseq<=?", (folder, *row))
+        db.execute("UPDATE folders SET remembered=max(remembered, ?) WHERE id=?", (*row, folder))
+
+
+def vanished(db: sqlite3.Connection, folder: int, modseq: int) -> UidSet | None:
+    """UIDs that vanished at mod-sequences above this one; None where not all of them are remembered."""
+    row = db.execute("SELECT remembered FROM folders WHERE id=?", (folder,)).fetchone()
+    return expunged_since(db, folder, modseq) if row is not None and row[0] <= modseq else None
 
 
 def add_dead(db: sqlite3.Connection, folder: int, bases: Iterable[str]) -> None:

@@ -34,6 +34,8 @@ class FolderRow:
     cur_mtime: int
     """Mtime of cur when it was last listed or changed by us, nanoseconds; 0: list it again."""
     new_mtime: int
+    remembered: int
+    """Expunges at mod-sequences above this one are all known. RFC: 7162 §3.2.6 (<minmodseq>)"""
 
 
 _COLUMNS = tuple(field.name for field in fields(FolderRow))
@@ -89,6 +91,7 @@ def add_folder(
         special_use=special_use,
         cur_mtime=0,
         new_mtime=0,
+        remembered=modseq,
     )
     places = ", ".join("?" * (len(_COLUMNS) - 1))
     cursor = db.execute(

@@ -87,7 +87,13 @@ _USAGE = (
 """How many octets each file has, NULL until somebody has looked, and what all of them take: kept by the database
 itself, so that whatever adds or removes a row counts."""
 
-_MIGRATIONS: tuple[tuple[str, ...], ...] = (tuple(_FIRST.split(";")), _USAGE)
+_REMEMBERED = (
+    "ALTER TABLE folders ADD COLUMN remembered INTEGER NOT NULL DEFAULT 0",
+    "UPDATE folders SET remembered = highest_modseq",
+)
+"""From which mod-sequence on all expunges are in `expunged`. Of older states nobody can say."""
+
+_MIGRATIONS: tuple[tuple[str, ...], ...] = (tuple(_FIRST.split(";")), _USAGE, _REMEMBERED)
 SCHEMA_VERSION = len(_MIGRATIONS)
 
 _BUSY_SECONDS = 10.0

@@ -12,6 +12,8 @@ from zope.interface import implementer
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.flags import DELETED, RECENT, SEEN, FlagChange, Flags, intern_flags
 from mailpost.mail.searchkeys import SearchKey
+from mailpost.mail.uidset import UidSet
+from mailpost.storage.index import changes
 from mailpost.storage.index.messages import Spans
 from mailpost.storage.interfaces import IMailpostMailbox
 from mailpost.storage.live import LiveMailbox
@@ -251,6 +253,10 @@ class MaildirMailbox:
         """Copy or move."""
         self._check()
         return await self._home.copy(self.folder, self._spans(uids), target, move, origin)
+
+    async def vanished(self, since: int) -> UidSet | None:
+        """What was expunged above this mod-sequence, as far as that is remembered."""
+        return await self._workers.query(changes.vanished, self.folder.number, since)
 
     # -- counting
 

@@ -431,6 +431,7 @@ def renumber(lane: Lane, folder: LaneFolder, theirs: UidList) -> None:
         folder.uidlist = write_uidlist(files.directory, UidList(row.uidvalidity, 1, theirs.guid))
         row.reserved, row.listed = 1, 0
     row.uidnext, row.first_recent, row.cur_mtime = 1, 1, 0
+    row.remembered = row.highest_modseq
     lane.watched.discard(row.id)
     lane.save(folder)
     lane.news(lane.listener.vanished, row.id)

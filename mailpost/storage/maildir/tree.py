@@ -39,6 +39,8 @@ from mailpost.storage.maildir.writing import APPENDING, COPYING, undo
 from mailpost.storage.records import SpecialUse
 
 RENAMING = "rename"
+_MOST_EXPUNGES = 10_000
+"""Spans of expunged UIDs that a folder remembers for clients that come back."""
 
 _USUAL_NAMES = {
     "archive": SpecialUse.ARCHIVE,
@@ -269,6 +271,7 @@ def open_account(
             changes.end_intent(lane.db, intent.id)
     sync_tree(lane)
     measure(lane)
+    changes.forget_old_expunges(lane.db, _MOST_EXPUNGES)
     if not is_clean:
         rows.list_again(lane.db)
         _clean(lane)

@@ -14,6 +14,7 @@ from mailpost.mail.headers import end_of, select
 from mailpost.mail.searching import header_texts, matches
 from mailpost.mail.searchkeys import SearchKey
 from mailpost.mail.summary import Summariser, Summary
+from mailpost.mail.uidset import UidSet
 from mailpost.storage.interfaces import IMailpostMailbox
 from mailpost.storage.live import LiveMailbox
 from mailpost.storage.records import Attribute, Copied, Fetched, Folder, HeaderFields, Status, Stored
@@ -80,6 +81,8 @@ class MemoryMailbox:
         self._target = target
         self._require_room = require_room
         self._messages: dict[int, Message] = {}
+        self._vanished: list[tuple[int, UidSet]] = []
+        """(mod-sequence, UIDs) of each expunge."""
         self._summaries: dict[int, Summary] = {}
 
     @property
@@ -199,7 +202,14 @@ class MemoryMailbox:
         for uid in uids:
             del self._messages[uid]
             self._summaries.pop(uid, None)
+        if uids:
+            self._vanished.append((self._next_modseq(), UidSet.of(uids)))
         self.live.expunged(uids, self._next_modseq(), origin)
+
+    def vanished(self, since: int) -> UidSet:
+        """All that was expunged above this mod-sequence."""
+        gone = [uids.ranges for modseq, uids in self._vanished if modseq > since]
+        return UidSet.of_ranges(span for spans in gone for span in spans)
 
     def _check(self) -> None:
         if self.live.gone:

@@ -18,6 +18,7 @@ from mailpost.mail.flags import (
     intern_flags,
 )
 from mailpost.mail.lineends import normalised
+from mailpost.mail.uidset import UidSet
 from mailpost.storage.live import ChangeKind
 from mailpost.storage.offload import settled as ask
 from mailpost.storage.records import Attribute, HeaderFields, NewMessage, SpecialUse
@@ -313,6 +314,20 @@ class ExpungeContract(Contract):
         await ask(mailbox.expunge())
         self.assertEqual((await ask(self.account.status("INBOX"))).uidnext, 3)
         self.assertEqual(await self.numbered(1), [3])
+
+    async def test_what_vanished_is_remembered(self) -> None:
+        """By the mod-sequence at which it went, also where messages were moved away. RFC: 7162 §3.2.5.1"""
+        await self.numbered(6)
+        await ask(self.account.create("Other"))
+        mailbox = await self.opened()
+        start = mailbox.live.highest_modseq
+        await ask(mailbox.store([2, 3], FlagChange.ADD, intern_flags([DELETED])))
+        await ask(mailbox.expunge())
+        later = mailbox.live.highest_modseq
+        await ask(mailbox.copy([5], "Other", move=True))
+        self.assertEqual(await ask(mailbox.vanished(start)), UidSet.of([2, 3, 5]))
+        self.assertEqual(await ask(mailbox.vanished(later)), UidSet.of([5]))
+        self.assertEqual(await ask(mailbox.vanished(mailbox.live.highest_modseq)), UidSet())
 
 
 class CopyContract(Contract):

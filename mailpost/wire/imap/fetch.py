@@ -13,6 +13,7 @@ from mailpost.mail.sections import Section, SectionKind
 from mailpost.mail.uidset import SequenceSet
 from mailpost.wire.imap import writer
 from mailpost.wire.imap.grammar import LARGEST_NUMBER, LARGEST_NUMBER64, MOST_DEPTH, ParseError
+from mailpost.wire.imap.partial import PartialRange, parse_partial
 from mailpost.wire.imap.reader import Reader
 
 
@@ -81,6 +82,8 @@ class Fetch:
     uid: bool = False
     changed_since: int | None = None
     vanished: bool = False
+    partial: PartialRange | None = None
+    """Only these places among the messages named. RFC: 9394 §3.3"""
 
 
 _ATTRIBUTES = {attribute.value: attribute for attribute in FetchAttribute}
@@ -94,7 +97,6 @@ _NAME_MATCH = re.compile(rb"[A-Za-z0-9.]+").match
 _PATH_MATCH = re.compile(rb"(?:[1-9][0-9]*(?:\.[1-9][0-9]*)*)?").match
 _KIND_MATCH = re.compile(rb"[A-Za-z.]*").match
 _PARTIAL_MATCH = re.compile(rb"<([0-9]{1,19})\.([0-9]{1,19})>").match
-_VANISHED = -1
 _KINDS = {
     b"": None,
     b"HEADER": SectionKind.HEADER,
@@ -114,23 +116,35 @@ def parse_fetch(reader: Reader, uid: bool = False) -> Fetch:
     if reader.at_end():
         return Fetch(numbers, items, uid)
     reader.space()
-    modifiers = reader.items(lambda: _modifier(reader), "fetch modifiers")
+    modifiers = _Modifiers()
+    reader.items(lambda: modifiers.take(reader), "fetch modifiers")
     reader.end()
-    changed_since = max(modifiers)
-    vanished = _VANISHED in modifiers
-    if vanished and (not uid or changed_since == _VANISHED):
+    if modifiers.vanished and (not uid or modifiers.changed_since is None):
         raise ParseError("VANISHED goes with UID FETCH and CHANGEDSINCE only")
-    return Fetch(numbers, items, uid, changed_since, vanished)
+    if modifiers.partial is not None and not uid:
+        raise ParseError("PARTIAL goes with UID FETCH only")
+    return Fetch(numbers, items, uid, modifiers.changed_since, modifiers.vanished, modifiers.partial)
 
 
-def _modifier(reader: Reader) -> int:
-    """CHANGEDSINCE SP mod-sequence / VANISHED. RFC: 7162 §3.1.4.1, §3.2.6"""
-    if reader.accept_word(b"VANISHED"):
-        return _VANISHED
-    if not reader.accept_word(b"CHANGEDSINCE"):
-        raise reader.error("CHANGEDSINCE")
-    reader.space()
-    return reader.number64("a mod-sequence")
+class _Modifiers:
+    """What stands behind the items of a FETCH. RFC: 7162 §3.1.4.1, §3.2.6, 9394 §3.3"""
+
+    def __init__(self) -> None:
+        self.changed_since: int | None = None
+        self.vanished = False
+        self.partial: PartialRange | None = None
+
+    def take(self, reader: Reader) -> None:
+        """CHANGEDSINCE SP mod-sequence / VANISHED / PARTIAL SP partial-range"""
+        if reader.accept_word(b"VANISHED"):
+            self.vanished = True
+        elif reader.accept_word(b"PARTIAL"):
+            self.partial = parse_partial(reader)
+        elif reader.accept_word(b"CHANGEDSINCE"):
+            reader.space()
+            self.changed_since = reader.number64("a mod-sequence")
+        else:
+            raise reader.error("CHANGEDSINCE, VANISHED or PARTIAL")
 
 
 def _fetch_items(reader: Reader) -> tuple[FetchItem, ...]:

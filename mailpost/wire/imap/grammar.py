@@ -33,12 +33,14 @@ class ParseError(ValueError):
     Attributes:
         text: what was expected and where, in ASCII without line ends, fit for the reply.
         tag: the command's tag where that could be read; None asks for an untagged BAD.
+        code: a response code without its brackets, b"" for none.
     """
 
-    def __init__(self, text: str, tag: bytes | None = None) -> None:
+    def __init__(self, text: str, tag: bytes | None = None, code: bytes = b"") -> None:
         super().__init__(text)
         self.text = text
         self.tag = tag
+        self.code = code
 
 
 class UnknownCommandError(ParseError):

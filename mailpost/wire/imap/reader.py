@@ -202,8 +202,10 @@ class Reader:
         return self.number(expected, least, LARGEST_NUMBER64)
 
     def sequence_set(self, expected: str = "a sequence set", star: bool = True) -> SequenceSet:
-        """Take a sequence-set; without `star`, one in which `*` may not stand."""
+        """Take a sequence-set; without `star`, one that means the same at any time: no `*`, and not `$`."""
         at = self._at
+        if star and self.accept(b"$"):
+            return SequenceSet((), saved=True)
         text = self.match(_SET_MATCH, expected)[0]
         parts = _parts(text)
         if parts is None or (not star and b"*" in text):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from mailpost.mail.uidset import UidSet
 from mailpost.wire.imap.listing import StatusItem
 from mailpost.wire.imap.writer import flag_list, mailbox, number_set, string
 
@@ -131,6 +132,7 @@ def list_line(
     attributes: Iterable[bytes],
     *,
     child_info: Sequence[bytes] = (),
+    old_name: str | None = None,
     lsub: bool = False,
     utf8: bool = False,
 ) -> bytes:
@@ -141,6 +143,7 @@ def list_line(
         separator: one character, or "" for NIL (a flat name).
         attributes: as b"\\\\Noselect".
         child_info: selection options that folders below meet and the patterns do not show. RFC: 5258 §3.5
+        old_name: what the folder was called before. RFC: 9051 §6.3.9.7
         lsub: an LSUB response.
         utf8: the name goes in UTF-8.
 
@@ -149,6 +152,8 @@ def list_line(
     extended = b""
     if child_info:
         extended = b' ("CHILDINFO" (%b))' % b" ".join(b'"%b"' % option for option in child_info)
+    if old_name is not None:
+        extended = b' ("OLDNAME" (%b))' % mailbox(old_name, utf8)
     return b"* %b (%b) %b %b%b\r\n" % (
         b"LSUB" if lsub else b"LIST",
         b" ".join(attributes),
@@ -167,6 +172,12 @@ def namespace_line(separator: str) -> bytes:
     return b'* NAMESPACE (("" %b)) NIL NIL\r\n' % _separator(separator)
 
 
+def vanished_line(uids: Iterable[int] | UidSet, earlier: bool = False) -> bytes:
+    """`* VANISHED 3:5,9`: at least one UID, ascending; `earlier` for what went before SELECT. RFC: 7162 §3.2.10"""
+    named = str(uids).encode() if isinstance(uids, UidSet) else number_set(uids)
+    return b"* VANISHED %b%b\r\n" % (b"(EARLIER) " if earlier else b"", named)
+
+
 def search_line(numbers: Iterable[int], modseq: int | None = None) -> bytes:
     """`* SEARCH 2 3 6`, with `(MODSEQ n)` where the search was for it. RFC: 3501 §7.2.5, 7162 §3.1.5"""
     found = " ".join(map(str, numbers)).encode("ascii")
@@ -182,6 +193,7 @@ def esearch_line(
     count: int | None = None,
     numbers: Iterable[int] | None = None,
     modseq: int | None = None,
+    page: tuple[bytes, Iterable[int]] | None = None,
 ) -> bytes:
     """`* ESEARCH (TAG "a1") UID MIN 2 MAX 9 COUNT 3 ALL 2:3,9 MODSEQ 7`: what is None or nothing is not told.
 
@@ -193,8 +205,9 @@ def esearch_line(
         count: for COUNT.
         numbers: for ALL, ascending.
         modseq: highest of what was found, where the search was for MODSEQ.
+        page: for PARTIAL, the range that was asked for and the numbers in it, ascending.
 
-    RFC: 4466 §2.6.2, 4731 §3.1, §3.2
+    RFC: 4466 §2.6.2, 4731 §3.1, §3.2, 9394 §3.1
     """
     pieces = [b"* ESEARCH (TAG %b)" % string(tag)]
     if uid:
@@ -205,6 +218,8 @@ def esearch_line(
     found = number_set(numbers) if numbers is not None else b""
     if found:
         pieces.append(b"ALL " + found)
+    if page is not None:
+        pieces.append(b"PARTIAL (%b %b)" % (page[0], number_set(page[1]) or b"NIL"))
     if modseq:
         pieces.append(b"MODSEQ %d" % modseq)
     return b" ".join(pieces) + b"\r\n"

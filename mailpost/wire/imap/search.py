@@ -36,6 +36,7 @@ from mailpost.mail.searchkeys import (
     UidSequence,
 )
 from mailpost.wire.imap.grammar import MOST_DEPTH, MOST_KEYS, ParseError
+from mailpost.wire.imap.partial import PartialRange, parse_partial
 from mailpost.wire.imap.reader import Reader
 
 CHARSETS = (b"US-ASCII", b"UTF-8")
@@ -43,13 +44,14 @@ CHARSETS = (b"US-ASCII", b"UTF-8")
 
 
 class SearchReturn(Enum):
-    """A result option. RFC: 4731 §3.1, 5182 §2.1 (SAVE)"""
+    """A result option. RFC: 4731 §3.1, 5182 §2.1 (SAVE), 9394 §3.1 (PARTIAL)"""
 
     MIN = b"MIN"
     MAX = b"MAX"
     ALL = b"ALL"
     COUNT = b"COUNT"
     SAVE = b"SAVE"
+    PARTIAL = b"PARTIAL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,10 @@ class Search:
     modseq: bool = False
     """A MODSEQ key is somewhere in it: the answer names the highest mod-sequence found."""
     uid: bool = False
+    partial: PartialRange | None = None
+    """With PARTIAL: which of those found are told."""
+    charset: bool = False
+    """The client has named one."""
 
 
 _RETURNS = {value.value: value for value in SearchReturn}
@@ -81,13 +87,19 @@ def parse_search(reader: Reader, uid: bool = False) -> Search:
     """SEARCH [SP "RETURN" SP "(" options ")"] [SP "CHARSET" SP charset] 1*(SP search-key)"""
     reader.space()
     returns: frozenset[SearchReturn] | None = None
+    partial: PartialRange | None = None
     if reader.accept_word(b"RETURN"):
         reader.space()
-        options = reader.items(lambda: reader.choice(_RETURNS, "a result option"), "result options", least=0)
-        returns = frozenset(options or (SearchReturn.ALL,))
+        options = reader.items(lambda: _result_option(reader), "result options", least=0)
+        pages = [option for option in options if isinstance(option, PartialRange)]
+        returns = frozenset(SearchReturn.PARTIAL if isinstance(option, PartialRange) else option for option in options)
+        if len(pages) > 1 or (pages and SearchReturn.ALL in returns):
+            raise ParseError("Expected one PARTIAL, or ALL")
+        partial = pages[0] if pages else None
+        returns = returns or frozenset({SearchReturn.ALL})
         reader.space()
-    charset = "utf-8"
-    if reader.accept_word(b"CHARSET"):
+    charset, named = "utf-8", reader.accept_word(b"CHARSET")
+    if named:
         reader.space()
         charset = reader.astring("a charset").decode("ascii", "replace")
         if not known_charset(charset):
@@ -98,7 +110,12 @@ def parse_search(reader: Reader, uid: bool = False) -> Search:
     while not reader.at_end():
         reader.space()
         found.append(keys.key(0))
-    return Search(found[0] if len(found) == 1 else And(tuple(found)), returns, keys.modseq, uid)
+    return Search(found[0] if len(found) == 1 else And(tuple(found)), returns, keys.modseq, uid, partial, named)
+
+
+def _result_option(reader: Reader) -> SearchReturn | PartialRange:
+    option = reader.choice(_RETURNS, "a result option")
+    return parse_partial(reader) if option is SearchReturn.PARTIAL else option
 
 
 _STRICT = ("us-ascii", "utf-8")

@@ -132,8 +132,10 @@ def test_search_keys_lose_all_that_the_store_cannot_know():
     assert view.resolved(key) == And((uids((2, 3)), Or(uids((4, 4)), Not(uids((4, 5)))), All()))
     assert view.resolved(SequenceKey(numbers((4, 99)))) == uids((4, 5))
     assert view.resolved(HasFlag("\\Seen")) == HasFlag("\\Seen")
-    with pytest.raises(ParseError):
-        view.resolved(SavedResult())
+    assert view.resolved(SavedResult()) == uids()
+    view.saved = UidSet.of([1, 4])
+    assert view.resolved(SavedResult()) == uids((1, 1), (4, 4))
+    assert view.resolved(UidSequence(SequenceSet((), saved=True))) == uids((1, 1), (4, 4))
     empty = selected(0)
     assert empty.resolved(SequenceKey(numbers((1, STAR)))) == uids()
 

@@ -79,7 +79,7 @@ SEEN = HasFlag("\\Seen")
 )
 def test_keys(octets: bytes, key: SearchKey) -> None:
     assert parsed(b"SEARCH " + octets) == Search(key)
-    assert parsed(b"UID SEARCH CHARSET us-ascii " + octets) == Search(key, uid=True)
+    assert parsed(b"UID SEARCH CHARSET us-ascii " + octets) == Search(key, uid=True, charset=True)
 
 
 def test_mod_sequences_are_noticed() -> None:
@@ -91,12 +91,12 @@ def test_mod_sequences_are_noticed() -> None:
 def test_results() -> None:
     assert parsed(b"SEARCH RETURN () ALL") == Search(All(), frozenset({SearchReturn.ALL}))
     asked = frozenset({SearchReturn.MIN, SearchReturn.COUNT, SearchReturn.SAVE})
-    assert parsed(b"SEARCH return (min Count SAVE) CHARSET utf-8 ALL") == Search(All(), asked)
+    assert parsed(b"SEARCH return (min Count SAVE) CHARSET utf-8 ALL") == Search(All(), asked, charset=True)
 
 
 def test_other_charsets() -> None:
-    assert parsed(b"SEARCH CHARSET KOI8-R TEXT {2+}\r\n\xc4\xc1") == Search(Text("да"))
-    assert parsed(b'SEARCH CHARSET "utf8" TEXT x') == Search(Text("x"))
+    assert parsed(b"SEARCH CHARSET KOI8-R TEXT {2+}\r\n\xc4\xc1") == Search(Text("да"), charset=True)
+    assert parsed(b'SEARCH CHARSET "utf8" TEXT x') == Search(Text("x"), charset=True)
     with pytest.raises(MailError) as caught:
         parsed(b"SEARCH CHARSET X-NONE TEXT x")
     assert caught.value.kind is ErrorKind.BAD_CHARSET

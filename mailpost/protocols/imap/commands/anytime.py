@@ -13,8 +13,18 @@ from mailpost.wire.imap.commands import Capability, Check, Enable, Id, Logout, N
 
 log = Logger()
 
-ENABLABLE = frozenset({"CONDSTORE"})
-"""What ENABLE switches on; it passes over everything else. RFC: 5161 §3.1"""
+ENABLABLE = {
+    "CONDSTORE": b"CONDSTORE",
+    "QRESYNC": b"QRESYNC",
+    "IMAP4REV2": b"IMAP4rev2",
+    "UTF8=ACCEPT": b"UTF8=ACCEPT",
+    "UIDONLY": b"UIDONLY",
+}
+"""What ENABLE switches on; it passes over everything else.
+
+RFC: 5161 §3.1, 7162 §3.2.3, 9051 §6.3.1, 6855 §3, 9586 §3
+"""
+_OF_STORES = frozenset({"CONDSTORE", "QRESYNC"})
 
 LONGEST_ID_VALUE = 128
 """Octets of a client's ID value that go into the log."""
@@ -43,10 +53,18 @@ async def identify(context: Context, command: Id) -> Completed | None:
 
 
 async def enable(context: Context, command: Enable) -> None:
-    """ENABLE. RFC: 5161 §3.1"""
+    """ENABLE. Who is to be told of mod-sequences from now on learns the highest. RFC: 5161 §3.1, 7162 §3.1.2.1"""
+    lacks = getattr(context.account, "lacks", ())
     new = [name for name in dict.fromkeys(command.capabilities) if name in ENABLABLE and name not in context.enabled]
+    new = [name for name in new if not (name in _OF_STORES and name in lacks)]
+    selected = context.selected
+    tell = selected is not None and selected.keeps_modseq and not selected.reports_modseq
     context.enabled.update(new)
-    context.write(b" ".join([b"* ENABLED", *(name.encode() for name in new)]) + b"\r\n")
+    if "QRESYNC" in new:
+        context.enabled.add("CONDSTORE")
+    context.write(b" ".join([b"* ENABLED", *(ENABLABLE[name] for name in new)]) + b"\r\n")
+    if tell and selected is not None and selected.reports_modseq:
+        context.write(b"* OK [HIGHESTMODSEQ %d] The latest change\r\n" % selected.live.highest_modseq)
 
 
 def _short(value: bytes | None) -> str:

@@ -89,7 +89,8 @@ class Context(Protocol):
     """The open mailbox; not None in every handler whose spec asks for the selected state."""
     authentication: Authentication
     enabled: set[str]
-    """Extensions switched on by ENABLE or by use, in capitals: "CONDSTORE"."""
+    """Extensions switched on by ENABLE or by use, in capitals: "CONDSTORE", "QRESYNC", "IMAP4REV2", "UTF8=ACCEPT",
+    "UIDONLY"."""
 
     @property
     def state(self) -> State:
@@ -142,6 +143,11 @@ class Context(Protocol):
 
     def deselect(self) -> None:
         """Release the selected mailbox, if any, and be in the authenticated state."""
+
+
+def utf8_names(context: Context) -> bool:
+    """Whether names of mailboxes go in UTF-8 on this connection. RFC: 6855 §3, 9051 §5.1"""
+    return "IMAP4REV2" in context.enabled or "UTF8=ACCEPT" in context.enabled
 
 
 class LiteralSink(Protocol):

@@ -22,15 +22,20 @@ async def copy(context: Context, command: Copy) -> Completed | None:
     return Completed(code=copyuid(copied)) if copied is not None else None
 
 
-async def move(context: Context, command: Move) -> None:
-    """MOVE: COPYUID goes first in an untagged OK, then the EXPUNGE lines come out of the journal. RFC: 6851 §4.3"""
+async def move(context: Context, command: Move) -> Completed | None:
+    """MOVE: COPYUID goes first in an untagged OK, then the EXPUNGE lines come out of the journal.
+
+    RFC: 6851 §4.3, §4.4 (HIGHESTMODSEQ)
+    """
     selected = context.selected
     assert selected is not None
     if selected.read_only:
         raise MailError(ErrorKind.READ_ONLY, "The mailbox is open read-only")
     copied = await _transfer(context, command, move=True)
-    if copied is not None:
-        context.write(b"* OK [%b] Moved\r\n" % copyuid(copied))
+    if copied is None:
+        return None
+    context.write(b"* OK [%b] Moved\r\n" % copyuid(copied))
+    return Completed(code=selected.latest())
 
 
 async def _transfer(context: Context, command: Copy | Move, move: bool) -> Copied | None:

@@ -8,7 +8,8 @@ one is written.
 Of messages named by sequence number that are gone without the client's knowledge there are no lines: then the answer
 is OK [EXPUNGEISSUED], and NO if none remained, as RFC 2180 §4.1.2 permits.
 
-RFC: 3501 §6.4.5, §7.4.2, 9051 §6.4.5, 7162 §3.1.4 (MODSEQ, CHANGEDSINCE), 5530 §3 (EXPUNGEISSUED)
+RFC: 3501 §6.4.5, §7.4.2, 9051 §6.4.5, 7162 §3.1.4 (MODSEQ, CHANGEDSINCE), §3.2.6 (VANISHED), 9394 §3.3 (PARTIAL),
+9586 §3.3 (UIDFETCH), 5530 §3 (EXPUNGEISSUED)
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.flags import SEEN, FlagChange, intern_flags
 from mailpost.mail.sections import Section, SectionKind, extract, section
 from mailpost.protocols.imap.commands.context import Completed, Context
+from mailpost.protocols.imap.commands.vanished import tell_vanished
 from mailpost.protocols.imap.selected import MessageInHand, SelectedMailbox
 from mailpost.storage.offload import settled
 from mailpost.storage.records import Attribute, Fetched, HeaderFields
@@ -152,6 +154,8 @@ class _Plan:
                 raise ParseError("There is no such item here")
         self.needs = tuple(dict.fromkeys(item.need for item in self.items if item.need is not None))
         extra = [_FLAGS, _MODSEQ] if selected.reports_modseq else [_FLAGS]
+        if selected.tells_uid and not selected.uid_only:
+            extra.append(_UID)
         self.with_flags = [*self.items, *(item for item in extra if item not in self.items)]
         self.tells_flags = _FLAGS in self.items and (_MODSEQ in self.items or not selected.reports_modseq)
 
@@ -161,9 +165,10 @@ class _Plan:
         items = self.with_flags if with_flags else self.items
         if _FLAGS in items:
             context.write(selected.new_keywords(batch.flags))
-        template = b"* %d FETCH (" + b" ".join([item.piece for item in items]) + b")\r\n"
+        start, numbers = selected.line_start(batch.uids)
+        template = start + b" ".join([item.piece for item in items]) + b")\r\n"
         columns = [column(batch) for item in items for column in item.columns]
-        context.write([*map(template.__mod__, zip(selected.view.seqs(batch.uids), *columns, strict=True))])
+        context.write([*map(template.__mod__, zip(numbers, *columns, strict=True))])
         if with_flags or self.tells_flags:
             selected.told(batch.uids)
 
@@ -172,22 +177,16 @@ async def fetch(context: Context, command: Fetch) -> Completed | None:
     """Answer the items of the named messages."""
     selected = context.selected
     assert selected is not None
-    if command.vanished:
+    if command.vanished and "QRESYNC" not in context.enabled:
         raise ParseError("QRESYNC has not been enabled")
-    wanted = list(command.items)
-    if command.uid and FetchAttribute.UID not in wanted:
-        wanted.insert(0, FetchAttribute.UID)
-    if command.changed_since is not None and FetchAttribute.MODSEQ not in wanted:
-        wanted.append(FetchAttribute.MODSEQ)
-    if FetchAttribute.MODSEQ in wanted:
-        selected.enable_condstore()
-    plan = _Plan(wanted, selected)
+    plan = _Plan(_wanted(command, selected), selected)
     uids, some_gone = selected.named(command.numbers, command.uid)
     if some_gone and not uids:
         raise MailError(ErrorKind.EXPUNGED, "These messages no longer exist")
+    if command.partial is not None:
+        uids = uids[command.partial.of(len(uids))]
     if command.changed_since is not None:
-        since = command.changed_since
-        uids = [uid for uid, modseq in zip(uids, selected.columns(uids)[1], strict=True) if modseq > since]
+        uids = await _changed(context, command, uids, command.changed_since)
     if not plan.needs:
         some_gone |= await _from_memory(context, plan, uids)
     elif uids:
@@ -195,6 +194,28 @@ async def fetch(context: Context, command: Fetch) -> Completed | None:
     if some_gone and not command.uid:
         return Completed(b"Some of these messages no longer exist", b"EXPUNGEISSUED")
     return None
+
+
+def _wanted(command: Fetch, selected: SelectedMailbox) -> list[FetchItem]:
+    """The items of the answer: with UID and MODSEQ where the kind of command implies them."""
+    wanted = list(command.items)
+    if command.uid and FetchAttribute.UID not in wanted and not selected.uid_only:
+        wanted.insert(0, FetchAttribute.UID)
+    if command.changed_since is not None and FetchAttribute.MODSEQ not in wanted:
+        wanted.append(FetchAttribute.MODSEQ)
+    if FetchAttribute.MODSEQ in wanted:
+        selected.enable_condstore()
+    return wanted
+
+
+async def _changed(context: Context, command: Fetch, uids: list[int], since: int) -> list[int]:
+    """Those of these messages that have changed; before them, if that is wanted, what went. RFC: 7162 §3.2.6"""
+    selected = context.selected
+    assert selected is not None
+    if command.vanished:
+        await tell_vanished(context, command.numbers.resolve(selected.live.uidnext - 1), since)
+        uids = list(selected.present(uids))
+    return [uid for uid, modseq in zip(uids, selected.columns(uids)[1], strict=True) if modseq > since]
 
 
 async def _from_memory(context: Context, plan: _Plan, uids: list[int]) -> bool:

@@ -5,7 +5,11 @@ RFC: 3501 §6.3.3 to §6.3.7, §6.3.10, 9051 §6.3.4 to §6.3.8, §6.3.11, 6154 
 
 from __future__ import annotations
 
-from mailpost.protocols.imap.commands.context import Completed, Context
+from unicodedata import normalize
+
+from mailpost.mail.foldertree import INBOX, canonical_name
+from mailpost.protocols.imap.commands.context import Completed, Context, utf8_names
+from mailpost.protocols.imap.commands.folderlines import announce
 from mailpost.storage.offload import settled
 from mailpost.storage.records import SpecialUse
 from mailpost.wire.imap.commands import Create, Delete, Rename, Status, StatusItem, Subscribe, Unsubscribe
@@ -17,7 +21,9 @@ async def create(context: Context, command: Create) -> Completed | None:
     uses = [use for use in SpecialUse if use.value in command.special_use]
     if len(uses) != len(command.special_use) or len(uses) > 1:
         return Completed(b"A folder can have one special use of those that are known", b"USEATTR", ok=False)
-    await settled(context.account.create(_bare(context, command.mailbox), uses[0] if uses else None))
+    name = _named(context, command.mailbox)
+    await settled(context.account.create(name, uses[0] if uses else None))
+    _tell_name(context, name, command.mailbox)
     return None
 
 
@@ -32,13 +38,27 @@ async def delete(context: Context, command: Delete) -> None:
 
 async def rename(context: Context, command: Rename) -> None:
     """RENAME; of INBOX it moves the messages only."""
-    await settled(context.account.rename(command.old, _bare(context, command.new)))
+    name = _named(context, command.new)
+    await settled(context.account.rename(command.old, name))
+    if command.old != INBOX:
+        _tell_name(context, name, command.old)
 
 
-def _bare(context: Context, name: str) -> str:
-    """The name without the separator at its end, which clients may send. RFC: 3501 §6.3.3"""
+def _named(context: Context, name: str) -> str:
+    """The name that a new folder gets: composed, and without the separator at its end, which clients may send.
+
+    RFC: 3501 §6.3.3, 9051 §5.1, §6.3.4 (Net-Unicode)
+    """
     separator: str = context.account.separator
-    return name[:-1] if len(name) > 1 and name.endswith(separator) else name
+    name = name[:-1] if len(name) > 1 and name.endswith(separator) else name
+    return normalize("NFC", name) if utf8_names(context) else name
+
+
+def _tell_name(context: Context, name: str, given: str) -> None:
+    """Tell a client of IMAP4rev2 what a folder is called that it knows, or named, otherwise. RFC: 9051 §6.3.9.7"""
+    separator: str = context.account.separator
+    if "IMAP4REV2" in context.enabled and given.removesuffix(separator) != name:
+        announce(context, canonical_name(name, separator), given)
 
 
 async def subscribe(context: Context, command: Subscribe) -> None:
@@ -56,4 +76,4 @@ async def status(context: Context, command: Status) -> None:
     if StatusItem.HIGHESTMODSEQ in command.items:
         context.enabled.add("CONDSTORE")
     counts = await settled(context.account.status(command.mailbox))
-    context.write(status_line(command.mailbox, counts, command.items))
+    context.write(status_line(command.mailbox, counts, command.items, utf8_names(context)))

@@ -13,7 +13,8 @@ from contextlib import suppress
 from mailpost.mail.errors import MailError
 from mailpost.mail.foldertree import above
 from mailpost.mail.listpatterns import Matcher, list_matcher
-from mailpost.protocols.imap.commands.context import Context
+from mailpost.protocols.imap.commands.context import Context, utf8_names
+from mailpost.protocols.imap.commands.folderlines import folder_line, parents_of
 from mailpost.storage.offload import settled
 from mailpost.storage.records import Folder
 from mailpost.wire.imap.commands import List, ListReturn, ListSelection, Lsub, Namespace, StatusItem
@@ -26,13 +27,12 @@ _CRITERIA = (ListSelection.SUBSCRIBED, ListSelection.SPECIAL_USE)
 
 async def list_folders(context: Context, command: List) -> None:
     """LIST, plain and extended; with RETURN (STATUS), counts follow each folder."""
-    account = context.account
-    separator: str = account.separator
+    separator: str = context.account.separator
     if command.patterns == ("",) and not command.extended:
         context.write(list_line("", separator, (b"\\Noselect",)))
         return
     matchers = [list_matcher(command.reference + pattern, separator) for pattern in command.patterns]
-    listing = _Listing(account.folders(), account.subscriptions(), separator, command)
+    listing = _Listing(context, command)
     inside = listing.reaching_outside(matchers) if ListSelection.RECURSIVEMATCH in command.selection else set()
     for folder in listing.folders:
         if not any(matches(folder.name) for matches in matchers):
@@ -47,14 +47,19 @@ async def list_folders(context: Context, command: List) -> None:
 async def _status(context: Context, name: str, items: Sequence[StatusItem]) -> None:
     # A folder that went away since it was listed has no counts, and LIST has not failed for it. RFC: 5819 §2
     with suppress(MailError):
-        context.write(status_line(name, await settled(context.account.status(name)), items))
+        context.write(status_line(name, await settled(context.account.status(name)), items, utf8_names(context)))
         await context.drained()
 
 
 class _Listing:
     """The folders of one LIST, and what is told of each."""
 
-    def __init__(self, folders: list[Folder], subscribed: frozenset[str], separator: str, command: List) -> None:
+    def __init__(self, context: Context, command: List) -> None:
+        account = context.account
+        folders: list[Folder] = account.folders()
+        subscribed: frozenset[str] = account.subscriptions()
+        separator: str = account.separator
+        self._context = context
         self._separator = separator
         self._extended = command.extended
         self._selection = command.selection
@@ -62,7 +67,7 @@ class _Listing:
         self._tell_subscribed = (
             ListReturn.SUBSCRIBED in command.returns or ListSelection.SUBSCRIBED in command.selection
         )
-        self._parents = {folder.name.rpartition(separator)[0] for folder in folders}
+        self._parents = parents_of(folders, separator)
         self.folders = folders
         if ListSelection.SUBSCRIBED in command.selection:
             missing = subscribed.difference(folder.name for folder in folders)
@@ -85,16 +90,14 @@ class _Listing:
 
     def line(self, folder: Folder, inside: bool) -> bytes:
         """The LIST response; `inside` says that chosen folders lie below, out of the patterns' reach."""
-        attributes = []
-        if not folder.selectable:
-            attributes.append(b"\\NonExistent" if self._extended else b"\\Noselect")
-        attributes.append(b"\\HasChildren" if folder.name in self._parents else b"\\HasNoChildren")
-        if self._tell_subscribed and folder.name in self._subscribed:
-            attributes.append(b"\\Subscribed")
-        if folder.special_use is not None:
-            attributes.append(folder.special_use.value.encode())
-        criteria = [option.value for option in _CRITERIA if option in self._selection] if inside else []
-        return list_line(folder.name, self._separator, attributes, child_info=criteria)
+        return folder_line(
+            self._context,
+            folder,
+            self._parents,
+            extended=self._extended,
+            subscribed=self._tell_subscribed and folder.name in self._subscribed,
+            criteria=[option.value for option in _CRITERIA if option in self._selection] if inside else (),
+        )
 
 
 async def lsub(context: Context, command: Lsub) -> None:
@@ -111,7 +114,8 @@ async def lsub(context: Context, command: Lsub) -> None:
     if "%" in command.pattern:
         parents = {name for each in subscribed - shown for name in above(each, separator) if matches(name)} - shown
     for name in sorted(shown | parents):
-        context.write(list_line(name, separator, (b"\\Noselect",) if name in parents else (), lsub=True))
+        attributes = (b"\\Noselect",) if name in parents else ()
+        context.write(list_line(name, separator, attributes, lsub=True, utf8=utf8_names(context)))
 
 
 async def namespace(context: Context, command: Namespace) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.foldertree import known_name
-from mailpost.protocols.imap.commands.context import Context
+from mailpost.protocols.imap.commands.context import Context, utf8_names
 from mailpost.storage.offload import settled
 from mailpost.storage.records import QuotaLimit, Usage
 from mailpost.wire.imap.commands import GetQuota, GetQuotaRoot
@@ -32,9 +32,9 @@ async def get_quota_root(context: Context, command: GetQuotaRoot) -> None:
     if not any(folder.name == name for folder in account.folders()):
         raise MailError(ErrorKind.NO_SUCH_FOLDER, "There is no such mailbox")
     if account.quota_limit:
-        context.write([quotaroot_line(name, [ROOT]), await _quota(account)])
+        context.write([quotaroot_line(name, [ROOT], utf8_names(context)), await _quota(account)])
     else:
-        context.write(quotaroot_line(name, []))
+        context.write(quotaroot_line(name, [], utf8_names(context)))
 
 
 async def _quota(account: Any) -> bytes:

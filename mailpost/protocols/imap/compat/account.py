@@ -32,6 +32,7 @@ class StockAccount:
             "SPECIAL-USE",
             "STATUS=SIZE",
             "CONDSTORE",
+            "QRESYNC",
             "QUOTA",
             "QUOTA=RES-STORAGE",
             "QUOTA=RES-MESSAGE",

@@ -200,6 +200,9 @@ class StockMailbox:
         await self._read(origin)
         return sorted(set(before).difference(self.live.uids))
 
+    def vanished(self, since: int) -> None:
+        """Changes are not numbered, so nothing is remembered."""
+
     async def copy(self, uids: Sequence[int], target: str, move: bool = False, origin: object | None = None) -> Copied:
         """Copy, one after the other; nobody knows the copies' UIDs."""
         if move:

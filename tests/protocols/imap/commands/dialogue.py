@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 
 from mailpost.mail.errors import MailError
 from mailpost.mail.flags import intern_flags
-from mailpost.protocols.imap.commands.context import Completed, State
+from mailpost.protocols.imap.commands.context import Completed, State, utf8_names
 from mailpost.protocols.imap.commands.table import COMMANDS, Reports
 from mailpost.protocols.imap.selected import SelectedMailbox
 from mailpost.protocols.imap.settings import ImapSettings
@@ -105,7 +105,7 @@ class Client:
                     case LiteralOffered(size, _, _, so_far):
                         policy = SPECS["APPEND"].literals
                         assert policy is not None
-                        self.streamed.append(await policy(self, parse(so_far).command, size))
+                        self.streamed.append(await policy(self, parse(so_far, utf8_names(self)).command, size))
                         self._decoder.accept()
                     case LiteralData(octets):
                         self.streamed[-1].write(octets)
@@ -118,10 +118,10 @@ class Client:
                 if isinstance(event, LiteralOffered):
                     self._decoder.refuse()
             except ParseError as error:
-                self.write(b"a BAD %b\r\n" % error.text.encode())
+                self.write(b"a BAD %b%b\r\n" % (b"[%b] " % error.code if error.code else b"", error.text.encode()))
 
     async def _command(self, line: CommandLine) -> None:
-        request = parse(line)
+        request = parse(line, utf8_names(self))
         spec = SPECS[request.name]
         assert self.state in spec.states, "not in this state"
         done = await spec.handler(self, request.command) or Completed()

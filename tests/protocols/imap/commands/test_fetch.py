@@ -159,7 +159,7 @@ def test_peeking_sets_nothing(item):
 def test_seen_is_told_with_the_mod_sequence_to_whom_that_matters():
     client = Client(account(1), "INBOX")
     client.says("FETCH 1 MODSEQ")
-    assert b" FLAGS (\\Seen \\Recent) MODSEQ (3))" in client.says("FETCH 1 BODY[1]")
+    assert b" FLAGS (\\Seen \\Recent) MODSEQ (3) UID 1)" in client.says("FETCH 1 BODY[1]")
 
 
 def test_reading_in_an_examined_mailbox_sets_nothing():

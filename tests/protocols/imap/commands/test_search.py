@@ -5,7 +5,7 @@ from twisted.internet.defer import Deferred
 
 from mailpost.mail.errors import ErrorKind, IncompleteError, MailError
 from mailpost.mail.uidset import UidSet
-from tests.protocols.imap.commands.dialogue import MESSAGE, Client, account, add
+from tests.protocols.imap.commands.dialogue import MESSAGE, Client, account, add, numbers
 
 
 def setting() -> Client:
@@ -75,9 +75,76 @@ def test_esearch(options, answer):
     assert client.lines("UID SEARCH RETURN (MIN) UNSEEN")[0] == b'* ESEARCH (TAG "a") UID MIN 2'
 
 
-def test_results_are_not_saved():
-    assert setting().says("SEARCH RETURN (SAVE) ALL").startswith(b"a BAD ")
-    assert setting().says("SEARCH $").startswith(b"a BAD ")
+def test_a_result_is_saved_and_used():
+    client = setting()
+    assert client.lines("SEARCH $") == [b"* SEARCH", b"a OK SEARCH completed"]
+    assert client.lines("SEARCH RETURN (SAVE) UNSEEN") == [b"a OK SEARCH completed"]
+    found = numbers(client.says("UID FETCH $ FLAGS"), b"FETCH")
+    assert found == numbers(client.says("FETCH $ UID"), b"FETCH") == [1, 4, 5]
+    assert client.lines("SEARCH RETURN (COUNT) $")[0] == b'* ESEARCH (TAG "a") COUNT 3'
+    assert client.lines("UID SEARCH RETURN (ALL) UID $ NOT 1")[0] == b'* ESEARCH (TAG "a") UID ALL 5:6'
+    client.says("UID STORE $ +FLAGS (\\Flagged)")
+    assert client.lines("SEARCH FLAGGED")[0] == b"* SEARCH 1 4 5"
+    client.says("SELECT INBOX")
+    assert client.lines("SEARCH $")[0] == b"* SEARCH"
+
+
+@pytest.mark.parametrize(
+    ("options", "answer", "saved"),
+    [
+        ("SAVE MIN", b"MIN 1", b"1"),
+        ("SAVE MAX", b"MAX 5", b"5"),
+        ("SAVE MIN MAX", b"MIN 1 MAX 5", b"1,5"),
+        ("SAVE MIN COUNT", b"MIN 1 COUNT 3", b"1,4:5"),
+        ("SAVE ALL", b"ALL 1,4:5", b"1,4:5"),
+        ("SAVE PARTIAL 1:2", b"PARTIAL (1:2 1,4)", b"1,4"),
+        ("SAVE PARTIAL -1:-1 MIN", b"MIN 1 PARTIAL (-1:-1 5)", b"1,5"),
+        ("SAVE PARTIAL 1:1 COUNT", b"COUNT 3 PARTIAL (1:1 1)", b"1,4:5"),
+    ],
+)
+def test_what_is_saved_with_which_options(options, answer, saved):
+    client = setting()
+    assert client.lines(f"SEARCH RETURN ({options}) UNSEEN")[0] == b'* ESEARCH (TAG "a") ' + answer
+    assert client.lines("SEARCH RETURN (ALL) $")[0] == b'* ESEARCH (TAG "a") ALL ' + saved
+
+
+def test_a_search_that_fails_saves_nothing_and_one_that_is_not_understood_changes_nothing():
+    client = setting()
+    client.says("SEARCH RETURN (SAVE) UNSEEN")
+    assert client.says("SEARCH RETURN (SAVE) NONSENSE").startswith(b"a BAD ")
+    assert client.lines("SEARCH RETURN (COUNT) $")[0].endswith(b" COUNT 3")
+
+    async def broken(key):
+        raise MailError(ErrorKind.UNAVAILABLE, "The disk is asleep")
+
+    client.selected.mailbox.search = broken
+    assert client.says("SEARCH RETURN (SAVE) ALL").startswith(b"a NO ")
+    del client.selected.mailbox.search
+    assert client.lines("SEARCH RETURN (COUNT) $")[0].endswith(b" COUNT 0")
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        ("1:2", b"2,5"),
+        ("2:1", b"2,5"),
+        ("3:9", b"6"),
+        ("4:5", b"NIL"),
+        ("-1:-2", b"5:6"),
+        ("-9:-3", b"2"),
+        ("-4:-9", b"NIL"),
+    ],
+)
+def test_a_page_of_the_result(asked, answer):
+    line = setting().lines(f"UID SEARCH RETURN (PARTIAL {asked}) UNSEEN")[0]
+    assert line == b'* ESEARCH (TAG "a") UID PARTIAL (%b %b)' % (asked.encode(), answer)
+
+
+@pytest.mark.parametrize(
+    "options", ["PARTIAL", "PARTIAL 0:1", "PARTIAL 1:-1", "PARTIAL 1:*", "PARTIAL 1:2 ALL", "PARTIAL 1:2 PARTIAL 3:4"]
+)
+def test_pages_that_are_none(options):
+    assert setting().says(f"SEARCH RETURN ({options}) ALL").startswith(b"a BAD ")
 
 
 def test_modseq():

@@ -109,9 +109,9 @@ def test_unchanged_since_changes_what_is_as_the_client_knew_it():
     client, other = pair()
     other.says("STORE 2 +FLAGS.SILENT (\\Answered)")
     assert client.lines("STORE 1:3 (UNCHANGEDSINCE 2) +FLAGS (\\Seen)") == [
-        b"* 1 FETCH (FLAGS (\\Seen) MODSEQ (4))",
-        b"* 3 FETCH (FLAGS (\\Seen) MODSEQ (4))",
-        b"* 2 FETCH (FLAGS (\\Answered) MODSEQ (3))",
+        b"* 1 FETCH (UID 1 FLAGS (\\Seen) MODSEQ (4))",
+        b"* 3 FETCH (UID 3 FLAGS (\\Seen) MODSEQ (4))",
+        b"* 2 FETCH (UID 2 FLAGS (\\Answered) MODSEQ (3))",
         b"a OK [MODIFIED 2] Some messages had changed",
     ]
     assert client.lines("UID STORE 1:3 (UNCHANGEDSINCE 3) +FLAGS.SILENT (\\Deleted)") == [
@@ -132,8 +132,8 @@ def test_a_client_that_knows_mod_sequences_is_told_them_of_silent_changes():
     client, other = pair()
     client.says("FETCH 1 MODSEQ")
     assert client.lines("STORE 1:2 +FLAGS.SILENT (\\Seen)") == [
-        b"* 1 FETCH (MODSEQ (3))",
-        b"* 2 FETCH (MODSEQ (3))",
+        b"* 1 FETCH (UID 1 MODSEQ (3))",
+        b"* 2 FETCH (UID 2 MODSEQ (3))",
         b"a OK STORE completed",
     ]
     assert client.lines("STORE 1:2 +FLAGS.SILENT (\\Seen)") == [b"a OK STORE completed"]
