@@ -1,4 +1,4 @@
-"""SEARCH. RFC: 3501 §6.4.4, 4731, 7162 §3.1.5, §3.1.6"""
+"""SEARCH. RFC: 3501 §6.4.4, 4731, 5182 (SAVE), 7162 §3.1.5, §3.1.6, 9394 §3.1 (PARTIAL)"""
 
 import pytest
 from twisted.internet.defer import Deferred
