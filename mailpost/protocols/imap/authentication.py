@@ -1,21 +1,19 @@
-"""How one may log in on a connection: which mechanisms are announced, and whether a password may be sent.
+"""How one may log in on an IMAP connection: SASL over the attributes of Twisted's server, and the state of TLS.
 
-RFC: 3501 §6.2, §11.1, 4422 §6.1, 8314 §3 (passwords need TLS)
+RFC: 3501 §6.2, §11.1
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
-from twisted.cred.credentials import ICredentials
-from twisted.mail.interfaces import IAccountIMAP, IChallengeResponse
+from twisted.mail.interfaces import IAccountIMAP
 
-from mailpost.mail.errors import ErrorKind, MailError
-from mailpost.protocols.connection import ConnectionRecord, is_encrypted, is_local
+from mailpost.protocols.connection import ConnectionRecord, is_encrypted
 from mailpost.protocols.imap.commands.context import TlsState
 from mailpost.protocols.imap.settings import ImapSettings
-from mailpost.protocols.login import PASSWORD_MECHANISMS, Login
+from mailpost.protocols.login import LoggedIn, Login
+from mailpost.protocols.sasl import Ask, SaslServer
 from mailpost.storage.interfaces import IMailAccount
 
 
@@ -39,8 +37,16 @@ class ServerAuthentication:
 
     def __init__(self, server: Server, settings: ImapSettings, login: Login) -> None:
         self._server = server
-        self._settings = settings
-        self._login = login
+        self._kept = SaslServer(
+            login,
+            server.record,
+            protocol="IMAP",
+            portal=server.portal,
+            interfaces=(IMailAccount, IAccountIMAP),
+            encrypted=lambda: self.tls is TlsState.ACTIVE,
+            allow_plaintext_auth=settings.allow_plaintext_auth,
+            by_password=server.authenticateLogin,
+        )
 
     @property
     def tls(self) -> TlsState:
@@ -51,32 +57,30 @@ class ServerAuthentication:
         return TlsState.POSSIBLE if server.ctx is not None and server.canStartTLS else TlsState.ABSENT
 
     @property
+    def _sasl(self) -> SaslServer:
+        """With what the server's attributes hold now."""
+        self._kept.portal = self._server.portal
+        self._kept.challengers = self._server.challengers
+        return self._kept
+
+    @property
     def password_permitted(self) -> bool:
         """Whether a password may be sent over this connection as it is."""
-        return (
-            self._settings.allow_plaintext_auth or self.tls is TlsState.ACTIVE or is_local(self._server.record.address)
-        )
+        return self._sasl.password_permitted
+
+    @property
+    def failures(self) -> int:
+        """Logins of this connection that came to nothing."""
+        return self._kept.failures
 
     def mechanisms(self) -> list[str]:
-        """The SASL mechanisms that are announced now: each is good for every user."""
-        names = {name.decode("ascii") for name in self._server.challengers}
-        if self._server.portal is not None:
-            names |= self._login.mechanisms(self._server.portal) & PASSWORD_MECHANISMS
-        if not self.password_permitted:
-            names -= PASSWORD_MECHANISMS
-        return sorted(names, key=lambda name: (name == "LOGIN", name))
+        """The SASL mechanisms that are announced now."""
+        return self._sasl.mechanisms()
 
-    def challenge(self, mechanism: str) -> IChallengeResponse | None:
-        """Twisted's challenge of this mechanism, for one that the server was given."""
-        make: Callable[[], IChallengeResponse] | None = self._server.challengers.get(mechanism.encode())
-        return None if make is None else make()
+    async def with_password(self, user: bytes, password: bytes) -> LoggedIn:
+        """As `SaslServer.with_password`."""
+        return await self._sasl.with_password(user, password)
 
-    def with_password(self, user: bytes, password: bytes) -> Any:
-        """Ask for this user's account."""
-        return self._server.authenticateLogin(user, password)
-
-    def with_credentials(self, credentials: ICredentials) -> Any:
-        """The same with other credentials."""
-        if self._server.portal is None:
-            raise MailError(ErrorKind.UNAVAILABLE, "Temporary authentication failure")
-        return self._server.portal.login(credentials, None, IMailAccount, IAccountIMAP)
+    async def authenticate(self, mechanism: str, initial: bytes | None, ask: Ask) -> LoggedIn:
+        """As `SaslServer.authenticate`."""
+        return await self._sasl.authenticate(mechanism, initial, ask)

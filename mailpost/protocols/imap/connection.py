@@ -217,13 +217,10 @@ class MailpostIMAP4Server(imap4.IMAP4Server):
         self.startedTLS = True
         self.record.encrypted = True
 
-    async def log_in(self, user: bytes, attempt: Callable[[], Any]) -> LoggedIn:
-        """Log in, and remember how to log out."""
-        logged_in = await self._login.log_in("IMAP", self.record.address, user, attempt)
-        self._onLogout = logged_in.log_out
-        self.record.user = logged_in.user
+    def logged_in(self, login: LoggedIn) -> None:
+        """Somebody is in: remember how to log out."""
+        self._onLogout = login.log_out
         self.setTimeout(self.POSTAUTH_TIMEOUT)
-        return logged_in
 
     def authenticateLogin(self, user: bytes, passwd: bytes) -> Any:
         """Ask the portal; to be overridden as the base class's."""

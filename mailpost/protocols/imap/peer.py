@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any, Protocol
 
@@ -43,8 +43,8 @@ class Connection(Protocol):
     def stock_sink(self, size: int) -> LiteralSink:
         """Where a message literal for such a command goes."""
 
-    async def log_in(self, user: bytes, attempt: Callable[[], Any]) -> LoggedIn:
-        """Log in, and remember how to log out."""
+    def logged_in(self, login: LoggedIn) -> None:
+        """Somebody is in: remember how to log out."""
 
     def upgrade(self) -> None:
         """Begin TLS."""

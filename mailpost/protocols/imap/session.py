@@ -12,7 +12,7 @@ RFC: 3501 §3, §5.5, §7, 9051 §3, §5.5, §7
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Coroutine
 from secrets import token_hex
 from typing import Any, cast
 
@@ -34,6 +34,7 @@ from mailpost.protocols.imap.outgoing import Outgoing, printable
 from mailpost.protocols.imap.peer import STOCK, Connection
 from mailpost.protocols.imap.selected import SelectedMailbox
 from mailpost.protocols.imap.settings import ImapSettings
+from mailpost.protocols.login import LoggedIn
 from mailpost.storage.interfaces import IMailAccount
 from mailpost.wire.imap.codes import code_of
 from mailpost.wire.imap.commands import ParseError, Request, head, parse
@@ -81,7 +82,6 @@ class Session:
         self._reading = True
         self._in_turn = False
         self._bad_commands = 0
-        self._failed_logins = 0
         self._upgrading = False
         self._closing = ""
         self._goodbye = b""
@@ -199,16 +199,16 @@ class Session:
         self._connection.mbox = None
         self._connection.state = State.AUTHENTICATED.value
 
-    async def log_in(self, user: bytes, attempt: Callable[[], Any]) -> None:
+    async def log_in(self, login: Awaitable[LoggedIn]) -> None:
         """Become authenticated."""
         try:
-            logged_in = await self._connection.log_in(user, attempt)
+            logged_in = await login
         except MailError:
-            self._failed_logins += 1
-            if self._failed_logins >= self.settings.failed_logins:
+            if self.authentication.failures >= self.settings.failed_logins:
                 self._closing = "too many failed logins"
                 self._goodbye = b"* BYE Too many failed logins\r\n"
             raise
+        self._connection.logged_in(logged_in)
         try:
             self._account = await compat.mail_account(logged_in.avatar)
         except BaseException:  # cancelled too: raised again, with the login given back

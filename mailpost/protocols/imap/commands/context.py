@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
-from twisted.cred.credentials import ICredentials
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.mail.interfaces import IChallengeResponse
 
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.protocols.imap.settings import ImapSettings
+from mailpost.protocols.login import LoggedIn
+from mailpost.protocols.sasl import Ask
 
 if TYPE_CHECKING:
     from mailpost.protocols.imap.selected import SelectedMailbox
@@ -53,21 +53,18 @@ class Authentication(Protocol):
         """The SASL mechanisms that are announced now."""
 
     @property
-    def password_permitted(self) -> bool:
-        """Whether a password may be sent over this connection as it is."""
+    def failures(self) -> int:
+        """Logins that came to nothing."""
 
     @property
     def tls(self) -> TlsState:
         """Whether there is TLS, or could be."""
 
-    def challenge(self, mechanism: str) -> IChallengeResponse | None:
-        """Twisted's challenge of this mechanism, for one that the server was given."""
+    async def with_password(self, user: bytes, password: bytes) -> LoggedIn:
+        """As `protocols.sasl.SaslServer.with_password`."""
 
-    def with_password(self, user: bytes, password: bytes) -> Any:
-        """Ask for this user's account; answers, now or later, as `Portal.login` does."""
-
-    def with_credentials(self, credentials: ICredentials) -> Any:
-        """The same with other credentials."""
+    async def authenticate(self, mechanism: str, initial: bytes | None, ask: Ask) -> LoggedIn:
+        """As `protocols.sasl.SaslServer.authenticate`."""
 
 
 class TlsState(Enum):
@@ -132,8 +129,8 @@ class Context(Protocol):
     def start_tls(self) -> None:
         """Begin TLS when this command has been answered. Raises ParseError when the client did not wait for that."""
 
-    async def log_in(self, user: bytes, attempt: Callable[[], Any]) -> None:
-        """Become authenticated as `protocols.login.Login.log_in` says. Raises MailError."""
+    async def log_in(self, login: Awaitable[LoggedIn]) -> None:
+        """Become authenticated when this login succeeds. Raises what it raises."""
 
     def capabilities(self) -> list[bytes]:
         """What is announced in the present state."""
