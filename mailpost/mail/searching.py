@@ -45,6 +45,18 @@ class MessageFacts(Protocol):
         """Seconds since the epoch."""
 
     @property
+    def savedate(self) -> int:
+        """When it came into the folder, seconds since the epoch; INTERNALDATE where that is not kept. RFC: 8514 §4.3"""
+
+    @property
+    def email_id(self) -> bytes:
+        """EMAILID."""
+
+    @property
+    def thread_id(self) -> bytes:
+        """THREADID."""
+
+    @property
     def sent_day(self) -> int | None:
         """The Date field's day as written (`Summary.sent_day`), or None."""
 
@@ -101,10 +113,23 @@ def _matches_column(key: SearchKey, facts: MessageFacts) -> bool:
             return facts.size < octets
         case searchkeys.ModSeq(least):
             return facts.modseq >= least
+        case searchkeys.EmailId(wanted_id):
+            return facts.email_id == wanted_id
+        case searchkeys.ThreadId(wanted_id):
+            return facts.thread_id == wanted_id
         case searchkeys.OnDate(field, comparison, wanted):
-            day = internal_day(facts.internaldate) if field is DateField.INTERNAL else facts.sent_day
+            day = _day(facts, field)
             return day is not None and compares(day, comparison, wanted.toordinal())
     raise ValueError(f"a session has to resolve {type(key).__name__}")
+
+
+def _day(facts: MessageFacts, field: DateField) -> int | None:
+    match field:
+        case DateField.SENT:
+            return facts.sent_day
+        case DateField.SAVED:
+            return internal_day(facts.savedate)
+    return internal_day(facts.internaldate)
 
 
 def has_flag(flags: Flags, flag: str) -> bool:

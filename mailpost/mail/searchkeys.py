@@ -21,6 +21,8 @@ class DateField(Enum):
 
     INTERNAL = "internal"
     SENT = "sent"
+    SAVED = "saved"
+    """When it came into the folder. RFC: 8514 §4.3"""
 
 
 class Comparison(Enum):
@@ -142,6 +144,20 @@ class Smaller:
 
 
 @dataclass(frozen=True, slots=True)
+class EmailId:
+    """Messages with this EMAILID. RFC: 8474 §6"""
+
+    id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadId:
+    """Messages with this THREADID. RFC: 8474 §6"""
+
+    id: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class ModSeq:
     """Messages whose mod-sequence is at least this."""
 
@@ -166,6 +182,8 @@ SearchKey = (
     | Larger
     | Smaller
     | ModSeq
+    | EmailId
+    | ThreadId
 )
 
 

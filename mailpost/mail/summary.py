@@ -15,7 +15,7 @@ KEPT_FIELDS = frozenset(
 )
 """Lower-case names of the header fields that `Summary.header` keeps: what clients ask for in their lists."""
 
-SUMMARY_FORMAT = 1
+SUMMARY_FORMAT = 2
 """Raised whenever the meaning of a field below changes; caches of another format are thrown away."""
 
 
@@ -44,6 +44,10 @@ class Summary:
     to: str
     cc: str
     bcc: str
+    email_id: bytes
+    """RFC 8474 EMAILID (`mail.identity`)."""
+    thread_id: bytes
+    """RFC 8474 THREADID."""
 
 
 Summariser = Callable[[bytes], Summary]

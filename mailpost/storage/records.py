@@ -102,6 +102,12 @@ class Attribute(Enum):
     """int: RFC822.SIZE."""
     INTERNALDATE = auto()
     """int: seconds since the epoch."""
+    SAVEDATE = auto()
+    """int: seconds since the epoch, when it came into this folder; None where that is not kept. RFC: 8514 §3"""
+    EMAILID = auto()
+    """bytes: the same for all messages with these octets. RFC: 8474 §5.1"""
+    THREADID = auto()
+    """bytes: the same for all messages of a conversation. RFC: 8474 §5.2"""
     ENVELOPE = auto()
     """bytes: wire-ready."""
     BODYSTRUCTURE = auto()

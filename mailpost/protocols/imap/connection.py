@@ -62,11 +62,28 @@ ALWAYS = (
     "UIDONLY",
     "BINARY",
     "CATENATE",
+    "IMAP4rev2",
+    "UTF8=ACCEPT",
+    "LIST-EXTENDED",
+    "LIST-STATUS",
 )
 """What every session has, whatever the store."""
 QUOTA = ("QUOTA", "QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE")
 """RFC: 9208 §3.1.2, §5"""
-OF_STORES = ("UIDPLUS", "MOVE", "SPECIAL-USE", "STATUS=SIZE", "CONDSTORE", "QRESYNC", "MULTIAPPEND", "REPLACE", *QUOTA)
+OF_STORES = (
+    "UIDPLUS",
+    "MOVE",
+    "SPECIAL-USE",
+    "STATUS=SIZE",
+    "CONDSTORE",
+    "QRESYNC",
+    "MULTIAPPEND",
+    "REPLACE",
+    "OBJECTID",
+    "SAVEDATE",
+    "CREATE-SPECIAL-USE",
+    *QUOTA,
+)
 """What our own stores have; an adapted one may lack some. RFC: 7162 §3.1.1 (CONDSTORE)"""
 
 

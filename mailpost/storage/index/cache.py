@@ -25,11 +25,11 @@ CACHE_FILE = "cache.sqlite3"
 TEXT_COLUMNS = ("subject", "from_", "to_", "cc", "bcc")
 """Columns of casemapped header texts; `to_` holds Summary.to."""
 
-_LAYOUT = 2
+_LAYOUT = 3
 CACHE_FORMAT = _LAYOUT << 16 | SUMMARY_FORMAT
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
-_BY_UID = ("facts", "envelopes", "structures", "headers", "texts")
+_BY_UID = ("facts", "envelopes", "structures", "headers", "texts", "identities")
 _SCHEMA = """
     CREATE TABLE opened(boot TEXT);
     CREATE TABLE folders(id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE);
@@ -40,6 +40,8 @@ _SCHEMA = """
     CREATE TABLE structures(folder INTEGER, uid INTEGER, octets BLOB, PRIMARY KEY(folder, uid)) WITHOUT ROWID;
     CREATE TABLE headers(folder INTEGER, uid INTEGER, octets BLOB, PRIMARY KEY(folder, uid)) WITHOUT ROWID;
     CREATE TABLE texts(folder INTEGER, uid INTEGER, subject TEXT, from_ TEXT, to_ TEXT, cc TEXT, bcc TEXT,
+        PRIMARY KEY(folder, uid)) WITHOUT ROWID;
+    CREATE TABLE identities(folder INTEGER, uid INTEGER, email BLOB, thread BLOB,
         PRIMARY KEY(folder, uid)) WITHOUT ROWID;
     CREATE TABLE selections(folder INTEGER, fields INTEGER, uid INTEGER, octets BLOB,
         PRIMARY KEY(folder, fields, uid)) WITHOUT ROWID;
@@ -153,6 +155,10 @@ class CacheFile:
             "INSERT OR REPLACE INTO texts VALUES(?, ?, ?, ?, ?, ?, ?)",
             [(f, u, one.subject, one.from_, one.to, one.cc, one.bcc) for u, one in rows],
         )
+        db.executemany(
+            "INSERT OR REPLACE INTO identities VALUES(?, ?, ?, ?)",
+            [(f, u, one.email_id, one.thread_id) for u, one in rows],
+        )
 
     def put_fields(self, key: str, names: Sequence[bytes], rows: Iterable[tuple[int, bytes]]) -> None:
         """Keep what a selection of header fields gave: (UID, octets) each."""
@@ -206,6 +212,7 @@ _VALUES = {
     "structures": "octets",
     "headers": "octets",
     "texts": "subject, from_, to_, cc, bcc",
+    "identities": "email, thread",
 }
 
 

@@ -138,10 +138,10 @@ def names(db: sqlite3.Connection, folder: int, span: tuple[int, int] = _EVERYTHI
     ).fetchall()
 
 
-def internaldates(db: sqlite3.Connection, folder: int, span: tuple[int, int]) -> dict[int, int]:
-    """UID -> INTERNALDATE, seconds since the epoch."""
+def dates(db: sqlite3.Connection, folder: int, column: str, span: tuple[int, int]) -> dict[int, int]:
+    """UID -> INTERNALDATE (column "internaldate") or SAVEDATE ("saved"), seconds since the epoch."""
     return dict(
-        db.execute("SELECT uid, internaldate FROM messages WHERE folder=? AND uid BETWEEN ? AND ?", (folder, *span))
+        db.execute(f"SELECT uid, {column} FROM messages WHERE folder=? AND uid BETWEEN ? AND ?", (folder, *span))
     )
 
 

@@ -18,6 +18,8 @@ _COLUMNS = (
     ("envelopes", "octets", "envelope"),
     ("structures", "octets", "bodystructure"),
     ("headers", "octets", "header"),
+    ("identities", "email", "email_id"),
+    ("identities", "thread", "thread_id"),
     *(("texts", column, column if column != "to_" else "to") for column in TEXT_COLUMNS),
 )
 """(table, column, attribute of a Summary)"""

@@ -189,6 +189,7 @@ class MaildirMailbox:
             column=self._column,
             sliced=self._sliced,
             texts=self._texts,
+            identities=self._identities,
             scans=self._scans,
         )
         return await search.run(key)
@@ -201,11 +202,16 @@ class MaildirMailbox:
         self._workers.keep(self.folder, made)
         return found
 
+    async def _identities(self, column: str, wanted: bytes, uids: Sequence[int], refused: Refused) -> list[int]:
+        found, made = await self._workers.sliced(self._scans.identities(column, wanted, uids, refused))
+        self._workers.keep(self.folder, made)
+        return found
+
     async def _column(self, column: str, uids: Sequence[int], refused: Refused) -> Mapping[int, int]:
         facts = self._facts
         lacking = facts.lacking(column, uids)
-        if lacking and column == "internaldate":
-            facts.columns[column].update(await self._workers.read(self._scans.internaldates, lacking))
+        if lacking and column in ("internaldate", "saved"):
+            facts.columns[column].update(await self._workers.read(self._scans.dates, column, lacking))
         elif lacking:
             found, made = await self._workers.sliced(self._scans.facts(column, lacking, refused))
             self._workers.keep(self.folder, made)

@@ -26,12 +26,22 @@ BATCH_OCTETS = 256 * 1024
 Refused: TypeAlias = dict[int, MailError]
 """UID -> why its file, which is there, could not be read. Whoever reads goes on with the other messages."""
 
-_FROM_STATE: frozenset[Fetched] = frozenset({Attribute.OCTETS, Attribute.INTERNALDATE})
+_DATES: dict[Fetched, str] = {Attribute.INTERNALDATE: "internaldate", Attribute.SAVEDATE: "saved"}
+_FROM_STATE: frozenset[Fetched] = frozenset({Attribute.OCTETS, *_DATES})
 
 _COLUMNS = {
     Attribute.SIZE: ("facts", "size"),
     Attribute.ENVELOPE: ("envelopes", "octets"),
     Attribute.BODYSTRUCTURE: ("structures", "octets"),
+    Attribute.EMAILID: ("identities", "email"),
+    Attribute.THREADID: ("identities", "thread"),
+}
+_SUMMARISED: dict[Fetched, Callable[[Summary], int | bytes]] = {
+    Attribute.SIZE: lambda summary: summary.size,
+    Attribute.ENVELOPE: lambda summary: summary.envelope,
+    Attribute.BODYSTRUCTURE: lambda summary: summary.bodystructure,
+    Attribute.EMAILID: lambda summary: summary.email_id,
+    Attribute.THREADID: lambda summary: summary.thread_id,
 }
 
 
@@ -174,7 +184,7 @@ class _Fetch:
         wanted = [
             column
             for column, attribute in zip(self._columns, self._attributes, strict=True)
-            if attribute is not Attribute.OCTETS and attribute is not Attribute.INTERNALDATE
+            if attribute not in _FROM_STATE
         ]
         lacking = [uid for uid in self._uids if any(uid not in column for column in wanted)] if wanted else []
         if Attribute.OCTETS in self._attributes:
@@ -192,10 +202,13 @@ class _Fetch:
         self._columns = [{} for _ in self._attributes]
         if not _FROM_STATE.issuperset(self._attributes):
             self._load_cached()
-        if Attribute.INTERNALDATE in self._attributes:
-            with self._reading.state.reading() as db:
-                dates = dict(_pick(self._uids, lambda span: messages.internaldates(db, number, span).items()))
-            self._columns[list(self._attributes).index(Attribute.INTERNALDATE)] = dates
+        for at, attribute in enumerate(self._attributes):
+            if attribute in _DATES:
+                self._columns[at] = self._dated(number, _DATES[attribute])
+
+    def _dated(self, number: int, column: str) -> dict[int, Any]:
+        with self._reading.state.reading() as db:
+            return dict(_pick(self._uids, lambda span: messages.dates(db, number, column, span).items()))
 
     def _load_cached(self) -> None:
         with self._reading.cached.reading() as db:
@@ -252,7 +265,7 @@ class _Fetch:
             return
         summary = None
         for column, attribute in zip(self._columns, self._attributes, strict=True):
-            if uid in column or attribute is Attribute.INTERNALDATE:
+            if uid in column or attribute in _DATES:
                 continue
             if isinstance(attribute, HeaderFields):
                 column[uid] = select(octets[: end_of(octets)], frozenset(attribute.names))
@@ -261,10 +274,7 @@ class _Fetch:
             if summary is None:
                 summary = self._reading.summarise(octets)
                 self._summaries.append((uid, summary))
-            if attribute is Attribute.SIZE:
-                column[uid] = summary.size
-            else:
-                column[uid] = summary.envelope if attribute is Attribute.ENVELOPE else summary.bodystructure
+            column[uid] = _SUMMARISED[attribute](summary)
 
     def _batch(self, uids: Sequence[int]) -> Batch:
         rows = list(zip(uids, *(map(column.get, uids) for column in self._columns), strict=True))

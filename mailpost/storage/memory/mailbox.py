@@ -30,6 +30,8 @@ class Message:
     octets: bytes
     flags: Flags
     internaldate: int
+    saved: int
+    """Seconds since the epoch: when it came into its folder."""
 
     @property
     def header(self) -> bytes:
@@ -53,9 +55,11 @@ class MemoryMailbox:
         self,
         folder: Folder,
         uidvalidity: int,
+        *,
         summariser: Summariser,
         target: Callable[[str], MemoryMailbox],
         require_room: Callable[[Sequence[int]], None],
+        clock: Callable[[], float],
     ) -> None:
         """An empty folder.
 
@@ -65,6 +69,7 @@ class MemoryMailbox:
             summariser: see `mail.summary`.
             target: finds the folder to copy to by its name, or raises NO_SUCH_FOLDER.
             require_room: raises OVER_QUOTA unless messages of these sizes may come in.
+            clock: seconds since the epoch.
         """
         self.folder = folder
         self.live = LiveMailbox(
@@ -80,6 +85,7 @@ class MemoryMailbox:
         self._summariser = summariser
         self._target = target
         self._require_room = require_room
+        self._clock = clock
         self._messages: dict[int, Message] = {}
         self._vanished: list[tuple[int, UidSet]] = []
         """(mod-sequence, UIDs) of each expunge."""
@@ -198,7 +204,8 @@ class MemoryMailbox:
         sources = [self.live.uids[at] for at in places]
         if not move:
             self._require_room([len(self._messages[uid].octets) for uid in sources])
-        copies = [replace(self._messages[self.live.uids[at]], flags=self.live.flags[at]) for at in places]
+        saved = int(self._clock())
+        copies = [replace(self._messages[self.live.uids[at]], flags=self.live.flags[at], saved=saved) for at in places]
         targets = box.add(copies, origin)
         if move:
             self.take_out(sources, origin)
@@ -243,6 +250,12 @@ class MemoryMailbox:
                 return len(message.octets)
             case Attribute.INTERNALDATE:
                 return message.internaldate
+            case Attribute.SAVEDATE:
+                return message.saved
+            case Attribute.EMAILID:
+                return self.summary(uid).email_id
+            case Attribute.THREADID:
+                return self.summary(uid).thread_id
             case Attribute.ENVELOPE:
                 return self.summary(uid).envelope
             case Attribute.BODYSTRUCTURE:
@@ -262,6 +275,18 @@ class _Facts:
     @property
     def size(self) -> int:
         return len(self._message.octets)
+
+    @property
+    def savedate(self) -> int:
+        return self._message.saved
+
+    @property
+    def email_id(self) -> bytes:
+        return self._box.summary(self.uid).email_id
+
+    @property
+    def thread_id(self) -> bytes:
+        return self._box.summary(self.uid).thread_id
 
     @property
     def internaldate(self) -> int:

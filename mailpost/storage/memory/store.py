@@ -116,11 +116,12 @@ class MemoryAccount:
             raise MailError(ErrorKind.FOLDER_EXISTS, f"There is a folder {name} already")
         self._make_above(name)
         box = self._mailboxes[name] = MemoryMailbox(
-            Folder(name, True, special_use, f"M{uuid4().hex}"),
+            Folder(name, True, special_use, f"F{uuid4().hex}"),
             self._next_uidvalidity(),
-            self._summariser,
-            self.open,
-            self.require_room,
+            summariser=self._summariser,
+            target=self.open,
+            require_room=self.require_room,
+            clock=self._clock,
         )
         return box.folder
 
@@ -244,4 +245,4 @@ def _message(new: NewMessage, now: int) -> Message:
     if not isinstance(octets, bytes):
         raise TypeError(f"a memory store takes bytes and its own spools, not {octets!r}")
     date = now if new.internaldate is None else new.internaldate
-    return Message(normalised(octets), intern_flags(new.flags - {RECENT}), date)
+    return Message(normalised(octets), intern_flags(new.flags - {RECENT}), date, now)

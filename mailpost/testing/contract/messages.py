@@ -18,6 +18,7 @@ from mailpost.mail.flags import (
     intern_flags,
 )
 from mailpost.mail.lineends import normalised
+from mailpost.mail.searchkeys import EmailId, ThreadId
 from mailpost.mail.uidset import UidSet
 from mailpost.storage.live import ChangeKind
 from mailpost.storage.offload import settled as ask
@@ -188,6 +189,28 @@ class FetchContract(Contract):
             self.assertEqual([row[0] for row in rows], [1, 3, 4, 6])
         self.assertEqual(await self.rows(mailbox, [], Attribute.OCTETS), [])
         self.assertEqual(await self.rows(mailbox, [2], Attribute.OCTETS), [])
+
+    async def test_identities(self) -> None:
+        """EMAILID stays with the octets and THREADID with the conversation; the save date is the folder's own.
+
+        RFC: 8474 §5, 8514 §3
+        """
+        await self.add(PLAIN, REPLY, FOLDED)
+        await ask(self.account.create("Other"))
+        mailbox, wanted = await self.opened(), (Attribute.EMAILID, Attribute.THREADID)
+        first, second, third = await self.rows(mailbox, [1, 2, 3], *wanted)
+        self.assertEqual(len({first[1], second[1], third[1]}), 3)
+        self.assertEqual(first[2], second[2])
+        self.assertNotEqual(first[2], third[2])
+        await ask(mailbox.copy([2], "Other", move=True))
+        other = await self.opened("Other")
+        self.assertEqual(await self.rows(other, [1], *wanted), [(1, *second[1:])])
+        self.assertEqual(await ask(mailbox.search(EmailId(third[1]))), [3])
+        self.assertEqual(await ask(mailbox.search(ThreadId(first[2]))), [1])
+        self.assertEqual(await ask(other.search(ThreadId(first[2]))), [1])
+        ((_, saved, date),) = await self.rows(mailbox, [1], Attribute.SAVEDATE, Attribute.INTERNALDATE)
+        self.assertEqual(date, NOON)
+        self.assertGreater(saved, NOON)
 
     async def test_no_attributes(self) -> None:
         """Rows of nothing but UIDs."""

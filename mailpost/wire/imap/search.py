@@ -2,11 +2,13 @@
 
 Strings are UTF-8 with or without CHARSET, which US-ASCII is part of; another charset is BADCHARSET.
 
-RFC: 3501 §6.4.4, 9051 §6.4.4, 4731 §3.1 (RETURN), 4466 §2.6.1, 7162 §3.1.5 (MODSEQ), 5182 (`$`)
+RFC: 3501 §6.4.4, 9051 §6.4.4, 4731 §3.1 (RETURN), 4466 §2.6.1, 7162 §3.1.5 (MODSEQ), 5182 (`$`),
+8474 §6 (EMAILID, THREADID), 8514 §4.3 (SAVEDATE)
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -20,6 +22,7 @@ from mailpost.mail.searchkeys import (
     Body,
     Comparison,
     DateField,
+    EmailId,
     HasFlag,
     Header,
     Larger,
@@ -33,6 +36,7 @@ from mailpost.mail.searchkeys import (
     Sequence,
     Smaller,
     Text,
+    ThreadId,
     UidSequence,
 )
 from mailpost.wire.imap.grammar import MOST_DEPTH, MOST_KEYS, ParseError
@@ -77,6 +81,7 @@ _CONSTANT: dict[bytes, SearchKey] = {
     b"NEW": And((Recent(), Not(HasFlag(SEEN)))),
     b"OLD": Not(Recent()),
     b"RECENT": Recent(),
+    b"SAVEDATESUPPORTED": All(),  # RFC: 8514 §4.3
 }
 for _flag in (ANSWERED, DELETED, DRAFT, FLAGGED, SEEN):
     _CONSTANT[_flag[1:].upper().encode()] = HasFlag(_flag)
@@ -240,7 +245,12 @@ class _Keys:
             self._reader.space()
         return ModSeq(self._reader.number64("a mod-sequence"))
 
+    def object_id(self) -> bytes:
+        """Take an objectid. RFC: 8474 §7"""
+        return self._reader.match(_OBJECT_ID, "an object identifier")[0]
 
+
+_OBJECT_ID = re.compile(rb"[A-Za-z0-9_-]{1,255}").match
 _Taker = Callable[[_Keys, int], SearchKey]
 
 
@@ -257,6 +267,7 @@ _WITH_ARGUMENTS: dict[bytes, _Taker] = {
     b"BEFORE": _on_date(DateField.INTERNAL, Comparison.BEFORE),
     b"BODY": lambda keys, depth: Body(keys.text()),
     b"CC": _field("cc"),
+    b"EMAILID": lambda keys, depth: EmailId(keys.object_id()),
     b"FROM": _field("from"),
     b"HEADER": _Keys.header,
     b"KEYWORD": _Keys.keyword,
@@ -265,12 +276,16 @@ _WITH_ARGUMENTS: dict[bytes, _Taker] = {
     b"NOT": _Keys.negation,
     b"ON": _on_date(DateField.INTERNAL, Comparison.ON),
     b"OR": _Keys.alternative,
+    b"SAVEDBEFORE": _on_date(DateField.SAVED, Comparison.BEFORE),
+    b"SAVEDON": _on_date(DateField.SAVED, Comparison.ON),
+    b"SAVEDSINCE": _on_date(DateField.SAVED, Comparison.SINCE),
     b"SENTBEFORE": _on_date(DateField.SENT, Comparison.BEFORE),
     b"SENTON": _on_date(DateField.SENT, Comparison.ON),
     b"SENTSINCE": _on_date(DateField.SENT, Comparison.SINCE),
     b"SINCE": _on_date(DateField.INTERNAL, Comparison.SINCE),
     b"SMALLER": _Keys.smaller,
     b"SUBJECT": _field("subject"),
+    b"THREADID": lambda keys, depth: ThreadId(keys.object_id()),
     b"TEXT": lambda keys, depth: Text(keys.text()),
     b"TO": _field("to"),
     b"UID": _Keys.uids,

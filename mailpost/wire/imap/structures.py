@@ -16,6 +16,7 @@ from mailpost.mail.contentfields import Parameters
 from mailpost.mail.dates import parse_date
 from mailpost.mail.encodings import casemapped, decode_header
 from mailpost.mail.envelope import Envelope, envelope
+from mailpost.mail.identity import email_id, thread_id
 from mailpost.mail.mime import Part, parse
 from mailpost.mail.summary import KEPT_FIELDS, Summary
 from mailpost.wire.imap.writer import nstring, string
@@ -131,6 +132,7 @@ def summarise(octets: bytes) -> Summary:
             texts[name].append(casemapped(decode_header(headers.unfolded(raw))))
     subject, from_, to, cc, bcc = ("\n".join(texts[name]) for name in _SEARCHED)
     sent = parse_date(found.date) if found.date else None
+    email = email_id(octets)
     return Summary(
         size=len(octets),
         envelope=envelope_octets(found),
@@ -143,4 +145,6 @@ def summarise(octets: bytes) -> Summary:
         to=to,
         cc=cc,
         bcc=bcc,
+        email_id=email,
+        thread_id=thread_id(header, email),
     )

@@ -27,6 +27,8 @@ def summary(number: int) -> Summary:
         to="bob" if number % 2 else "cleo",
         cc="",
         bcc="",
+        email_id=b"M%d" % number,
+        thread_id=b"T%d" % number,
     )
 
 

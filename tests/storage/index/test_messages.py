@@ -112,7 +112,8 @@ def test_counts_and_removal(db: sqlite3.Connection) -> None:
     assert changes.expunged_since(db, 1, 8).ranges == ((1, 2),)
     assert not changes.expunged_since(db, 1, 9)
     assert [one.uid for one in messages.sources(db, 1, EVERYTHING)] == [3]
-    assert messages.internaldates(db, 1, (1, 9)) == {3: 1003}
+    assert messages.dates(db, 1, "internaldate", (1, 9)) == {3: 1003}
+    assert messages.dates(db, 1, "saved", (1, 9)).keys() == {3}
 
 
 def test_the_dead_are_known_until_they_are_buried(db: sqlite3.Connection) -> None:

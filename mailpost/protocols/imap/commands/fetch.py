@@ -9,7 +9,8 @@ Of messages named by sequence number that are gone without the client's knowledg
 is OK [EXPUNGEISSUED], and NO if none remained, as RFC 2180 §4.1.2 permits.
 
 RFC: 3501 §6.4.5, §7.4.2, 9051 §6.4.5, 7162 §3.1.4 (MODSEQ, CHANGEDSINCE), §3.2.6 (VANISHED), 9394 §3.3 (PARTIAL),
-3516 §4.2, §4.3 (BINARY), 9586 §3.3 (UIDFETCH), 5530 §3 (EXPUNGEISSUED)
+3516 §4.2, §4.3 (BINARY), 8474 §5.3 (EMAILID, THREADID), 8514 §4.2 (SAVEDATE), 9586 §3.3 (UIDFETCH),
+5530 §3 (EXPUNGEISSUED)
 """
 
 from __future__ import annotations
@@ -83,6 +84,10 @@ def _fetched(need: Fetched) -> Callable[[_Batch], _Values]:
     return lambda batch: batch.fetched[need]
 
 
+def _date(seconds: int | None) -> bytes:
+    return b"NIL" if seconds is None else b'"%b"' % format_internaldate(seconds).encode()
+
+
 _UID = _Item(b"UID %d", None, lambda batch: batch.uids)
 _FLAGS = _Item(b"FLAGS %b", None, lambda batch: batch.selected.flag_pieces(batch.uids, batch.flags))
 _MODSEQ = _Item(b"MODSEQ (%d)", None, lambda batch: batch.modseqs)
@@ -100,6 +105,11 @@ _SIMPLE = {
         Attribute.INTERNALDATE,
         lambda batch: [format_internaldate(seconds).encode() for seconds in batch.fetched[Attribute.INTERNALDATE]],
     ),
+    FetchAttribute.SAVEDATE: _Item(
+        b"SAVEDATE %b", Attribute.SAVEDATE, lambda batch: [_date(when) for when in batch.fetched[Attribute.SAVEDATE]]
+    ),
+    FetchAttribute.EMAILID: _Item(b"EMAILID (%b)", Attribute.EMAILID, _fetched(Attribute.EMAILID)),
+    FetchAttribute.THREADID: _Item(b"THREADID (%b)", Attribute.THREADID, _fetched(Attribute.THREADID)),
     FetchAttribute.BODY: _Item(
         b"BODY %b",
         Attribute.OCTETS,

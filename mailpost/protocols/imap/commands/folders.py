@@ -1,6 +1,7 @@
 """CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE, STATUS: folders by name.
 
-RFC: 3501 §6.3.3 to §6.3.7, §6.3.10, 9051 §6.3.4 to §6.3.8, §6.3.11, 6154 §3 (CREATE with USE), 8438 §3 (SIZE)
+RFC: 3501 §6.3.3 to §6.3.7, §6.3.10, 9051 §6.3.4 to §6.3.8, §6.3.11, 6154 §3 (CREATE with USE), 8438 §3 (SIZE),
+8474 §4.1 (MAILBOXID)
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from mailpost.mail.foldertree import INBOX, canonical_name
 from mailpost.protocols.imap.commands.context import Completed, Context, utf8_names
 from mailpost.protocols.imap.commands.folderlines import announce
 from mailpost.storage.offload import settled
-from mailpost.storage.records import SpecialUse
+from mailpost.storage.records import Folder, SpecialUse
 from mailpost.wire.imap.commands import Create, Delete, Rename, Status, StatusItem, Subscribe, Unsubscribe
 from mailpost.wire.imap.responses import status as status_line
 
@@ -22,9 +23,9 @@ async def create(context: Context, command: Create) -> Completed | None:
     if len(uses) != len(command.special_use) or len(uses) > 1:
         return Completed(b"A folder can have one special use of those that are known", b"USEATTR", ok=False)
     name = _named(context, command.mailbox)
-    await settled(context.account.create(name, uses[0] if uses else None))
+    made: Folder = await settled(context.account.create(name, uses[0] if uses else None))
     _tell_name(context, name, command.mailbox)
-    return None
+    return Completed(code=b"MAILBOXID (%b)" % made.mailbox_id.encode("ascii") if made.mailbox_id else b"")
 
 
 async def delete(context: Context, command: Delete) -> None:

@@ -1,6 +1,7 @@
 """SELECT, EXAMINE, CLOSE and UNSELECT: into a mailbox and out of it.
 
-RFC: 3501 §6.3.1, §6.3.2, §6.4.2, 9051 §6.3.2, 3691 (UNSELECT), 7162 §3.1.2, §3.1.8, §3.2.5 (QRESYNC)
+RFC: 3501 §6.3.1, §6.3.2, §6.4.2, 9051 §6.3.2, 3691 (UNSELECT), 7162 §3.1.2, §3.1.8, §3.2.5 (QRESYNC),
+8474 §4.2 (MAILBOXID)
 """
 
 from __future__ import annotations
@@ -61,6 +62,8 @@ def _greeting(selected: SelectedMailbox) -> bytes:
     lines.append(
         b"* OK [UIDVALIDITY %d] UIDs are valid\r\n* OK [UIDNEXT %d] The next UID\r\n" % (live.uidvalidity, live.uidnext)
     )
+    if live.mailbox_id:
+        lines.append(b"* OK [MAILBOXID (%b)] It stays through renames\r\n" % live.mailbox_id.encode("ascii"))
     if selected.keeps_modseq:
         lines.append(b"* OK [HIGHESTMODSEQ %d] The latest change\r\n" % live.highest_modseq)
     else:

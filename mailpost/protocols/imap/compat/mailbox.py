@@ -243,4 +243,7 @@ _VALUES: dict[Attribute, Callable[[Any, bytes], Any]] = {
     Attribute.INTERNALDATE: lambda message, _: internaldate_of(message),
     Attribute.ENVELOPE: lambda _, octets: summarise(octets).envelope,
     Attribute.BODYSTRUCTURE: lambda _, octets: summarise(octets).bodystructure,
+    Attribute.EMAILID: lambda _, octets: summarise(octets).email_id,
+    Attribute.THREADID: lambda _, octets: summarise(octets).thread_id,
+    Attribute.SAVEDATE: lambda *_: None,
 }

@@ -137,6 +137,21 @@ class StockFacts:
         return internaldate_of(self.message)
 
     @property
+    def savedate(self) -> int:
+        """That is not kept here. RFC: 8514 §4.3"""
+        return self.internaldate
+
+    @property
+    def email_id(self) -> bytes:
+        """EMAILID."""
+        return summarise(self.whole).email_id
+
+    @property
+    def thread_id(self) -> bytes:
+        """THREADID."""
+        return summarise(self.whole).thread_id
+
+    @property
     def sent_day(self) -> int | None:
         """The Date field's day."""
         return summarise(self.whole).sent_day

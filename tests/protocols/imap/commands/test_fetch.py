@@ -207,11 +207,6 @@ def test_changed_since():
     assert client.says("UID FETCH 1:* (FLAGS) (CHANGEDSINCE 2 VANISHED)").startswith(b"a BAD ")
 
 
-@pytest.mark.parametrize("item", ["EMAILID", "SAVEDATE"])
-def test_items_that_are_not_announced(item):
-    assert Client(account(1), "INBOX").says(f"FETCH 1 {item}").startswith(b"a BAD ")
-
-
 def test_new_keywords_are_announced_before_they_are_used():
     made = account(1)
     client, other = Client(made, "INBOX"), Client(made, "INBOX")

@@ -1,5 +1,7 @@
 """CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE, STATUS. RFC: 3501 §6.3.3 to §6.3.7, §6.3.10, 6154 §3, 8438"""
 
+import re
+
 import pytest
 
 from mailpost.storage.records import SpecialUse
@@ -10,12 +12,18 @@ def names(made) -> list[str]:
     return [folder.name for folder in made.folders()]
 
 
+def created(client: Client, command: str) -> bool:
+    """Whether all that was said is OK, with the folder's identifier."""
+    (line,) = client.lines(command)
+    return bool(re.fullmatch(rb"a OK \[MAILBOXID \(F[0-9a-f]+\)\] CREATE completed", line))
+
+
 def test_create():
     made = account()
     client = Client(made)
-    assert client.lines("CREATE A/B") == [b"a OK CREATE completed"]
-    assert client.lines("CREATE C/") == [b"a OK CREATE completed"]
-    assert client.lines("CREATE &AOk-t&AOk-") == [b"a OK CREATE completed"]
+    assert created(client, "CREATE A/B")
+    assert created(client, "CREATE C/")
+    assert created(client, "CREATE &AOk-t&AOk-")
     assert names(made) == ["INBOX", "A", "A/B", "C", "été"]
     assert client.says("CREATE A/B").startswith(b"a NO [ALREADYEXISTS] ")
     assert client.says("CREATE inbox").startswith(b"a NO [ALREADYEXISTS] ")
@@ -25,7 +33,7 @@ def test_create():
 def test_create_with_a_special_use():
     made = account()
     client = Client(made)
-    assert client.lines("CREATE Bin (USE (\\trash))") == [b"a OK CREATE completed"]
+    assert created(client, "CREATE Bin (USE (\\trash))")
     assert made.folders()[1].special_use is SpecialUse.TRASH
     assert client.says("CREATE X (USE (\\Sent \\Drafts))").startswith(b"a NO [USEATTR] ")
     assert client.says("CREATE X (USE (\\Unheard))").startswith(b"a NO [USEATTR] ")

@@ -17,6 +17,7 @@ def test_select_tells_all_of_a_mailbox():
         b"* OK [UNSEEN 3] The first unseen message",
         b"* OK [UIDVALIDITY 1000000000] UIDs are valid",
         b"* OK [UIDNEXT 4] The next UID",
+        b"* OK [MAILBOXID (%b)] It stays through renames" % made.open("INBOX").live.mailbox_id.encode(),
         b"* OK [HIGHESTMODSEQ 3] The latest change",
         b"a OK [READ-WRITE] SELECT completed",
     ]
