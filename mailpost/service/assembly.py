@@ -26,9 +26,11 @@ from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.protocols.imap.connection import IMAPFactory
 from mailpost.protocols.imap.settings import ImapSettings
 from mailpost.protocols.login import Penalties
+from mailpost.protocols.pop3.connection import POP3Factory
+from mailpost.protocols.pop3.settings import Pop3Settings
 from mailpost.service.config import Config, ConfigError
 from mailpost.service.places import place
-from mailpost.service.server import Listener, MailServer
+from mailpost.service.server import ClosableFactory, Listener, MailServer
 from mailpost.service.tls import Certificate, CertificateError
 from mailpost.storage.interfaces import IMailStore
 from mailpost.storage.maildir.store import MaildirStore
@@ -160,6 +162,20 @@ def imap_settings(config: Config) -> ImapSettings:
     )
 
 
+def pop3_settings(config: Config) -> Pop3Settings:
+    """What a POP3 listener is told."""
+    limits = config.limits
+    return Pop3Settings(
+        hostname=config.server.hostname,
+        pipelined_octets=limits.pipelined,
+        connections_per_user=limits.connections_per_user,
+        connections_per_address=limits.connections_per_address,
+        login_timeout=limits.login_timeout,
+        idle_timeout=limits.pop3_idle_timeout,
+        allow_plaintext_auth=config.tls.allow_plaintext_auth,
+    )
+
+
 def build(config: Config, reactor: Any, checkers: Sequence[ICredentialsChecker] = ()) -> MailServer:
     """A server for this configuration, not started.
 
@@ -183,10 +199,10 @@ def build(config: Config, reactor: Any, checkers: Sequence[ICredentialsChecker] 
     store = open_store(config, reactor, directory)
     portal = Portal(MailRealm(store, lambda account: StockAccount(account, reactor)), [known])
     penalties = Penalties(reactor)
-    factories = {
-        "imap": IMAPFactory(
-            portal, imap_settings(config), mechanisms=known, tls=tls, clock=reactor, penalties=penalties
-        ),
+    shared: dict[str, Any] = {"mechanisms": known, "tls": tls, "clock": reactor, "penalties": penalties}
+    factories: dict[str, ClosableFactory] = {
+        "imap": IMAPFactory(portal, imap_settings(config), **shared),
+        "pop3": POP3Factory(portal, pop3_settings(config), **shared),
     }
     return MailServer(listeners(config, reactor), factories, store=store, hashing=hashing, certificate=tls)
 

@@ -23,7 +23,7 @@ _CONFIG = """\
 base_dir = {folder}/run
 state_dir = {folder}/state
 log_path = {folder}/log
-protocols = imap
+protocols = {protocols}
 listen = 127.0.0.1
 ssl = no
 disable_plaintext_auth = no
@@ -59,6 +59,16 @@ service stats {{
   }}
 }}
 """
+_POP3 = """\
+service pop3-login {{
+  inet_listener pop3 {{
+    port = {pop3_port}
+  }}
+  inet_listener pop3s {{
+    port = 0
+  }}
+}}
+"""
 
 
 def missing() -> str:
@@ -69,6 +79,10 @@ def missing() -> str:
     if lacking:
         return f"{' and '.join(lacking)} is not installed"
     return "" if os.geteuid() == 0 else "only root can start Dovecot"
+
+
+HAS_POP3 = Path("/usr/lib/dovecot/pop3").exists()
+"""Whether the package dovecot-pop3d is there."""
 
 
 class Dovecot:
@@ -82,12 +96,23 @@ class Dovecot:
 
     def __init__(self, folder: Path, mail: Path, layout: str = "") -> None:
         self.port = free_port()
+        self.pop3_port = free_port()
         self.folder = folder
         self._config = folder / "dovecot.conf"
         for name in ("run", "home"):
             (folder / name).mkdir(parents=True)
         shutil.chown(folder / "home", MAIL_USER, MAIL_USER)
-        self._config.write_text(_CONFIG.format(folder=folder, mail=mail, port=self.port, user=MAIL_USER, layout=layout))
+        self._config.write_text(
+            (_CONFIG + _POP3 if HAS_POP3 else _CONFIG).format(
+                folder=folder,
+                mail=mail,
+                port=self.port,
+                pop3_port=self.pop3_port,
+                protocols="imap pop3" if HAS_POP3 else "imap",
+                user=MAIL_USER,
+                layout=layout,
+            )
+        )
 
     def __enter__(self) -> Dovecot:
         with (self.folder / "out").open("ab") as out:
