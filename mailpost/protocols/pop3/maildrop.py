@@ -21,6 +21,9 @@ from mailpost.wire.pop3.responses import default_uidl, is_uidl
 
 log = Logger()
 
+AHEAD_OCTETS, AHEAD_MESSAGES = 256 << 10, 64
+"""So much is read at once for a client that takes messages in order."""
+
 _SEEN = intern_flags({SEEN})
 
 
@@ -38,6 +41,8 @@ class Maildrop:
         self._uidls: list[bytes] | None = None
         self._deleted: set[int] = set()
         self._retrieved: set[int] = set()
+        self._ahead: dict[int, bytes] = {}
+        self._next = 0
         self.size = sum(sizes)
         """Octets of all messages that are not marked."""
 
@@ -83,13 +88,39 @@ class Maildrop:
         r"""A message. With `whole` it gets \Seen at the end of the session, as from other POP3 servers."""
         self._check()
         at = self._at(number)
-        rows = [row async for batch in self._mailbox.fetch([self._uids[at]], (Attribute.OCTETS,)) for row in batch]
-        if not rows:
+        octets = self._ahead.pop(at, None)
+        if octets is None or self._mailbox.live.position(self._uids[at]) < 0:
+            octets = await self._read(at)
+        if octets is None:
             raise MailError(ErrorKind.EXPUNGED, f"Message {number} has been expunged by another session")
         if whole:
             self._retrieved.add(at)
-        octets: bytes = rows[0][1]
+        self._next = at + 1
         return octets
+
+    async def _read(self, at: int) -> bytes | None:
+        """A message out of the store; with it those that follow, for a client that takes them in order."""
+        self._ahead.clear()
+        wanted = [at]
+        if at == self._next:
+            room = AHEAD_OCTETS - self._sizes[at]
+            for following in range(at + 1, min(at + AHEAD_MESSAGES, len(self._uids))):
+                room -= self._sizes[following]
+                if room < 0:
+                    break
+                wanted.append(following)
+        try:
+            self._ahead = await self._fetched(wanted)
+        except MailError:
+            if len(wanted) == 1:
+                raise
+            self._ahead = await self._fetched([at])  # the trouble may be with another one
+        return self._ahead.pop(at, None)
+
+    async def _fetched(self, wanted: Sequence[int]) -> dict[int, bytes]:
+        places = {self._uids[at]: at for at in wanted}
+        batches = self._mailbox.fetch(list(places), (Attribute.OCTETS,))
+        return {places[uid]: octets async for batch in batches for uid, octets in batch}
 
     def delete(self, number: int) -> None:
         """Mark a message."""

@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import globalLogPublisher
 from twisted.mail import pop3
 
+from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.protocols.pop3.connection import MailpostPOP3
 from mailpost.protocols.pop3.settings import Pop3Settings
 from tests.protocols.imap.harness import MESSAGE
@@ -156,6 +157,43 @@ def test_the_view_is_that_of_the_login() -> None:
     client.says(b"DELE 3")
     assert client.says(b"QUIT") == b"+OK Bye, 1 messages deleted\r\n"
     assert server.left() == [1, 4]
+
+
+def test_what_is_expunged_after_it_was_read_ahead_is_not_sent() -> None:
+    server = Server()
+    server.deliver(5)
+    client = server.logged_in()
+    fetched: list[list[int]] = []
+    mailbox = client.protocol.session.maildrop._mailbox
+    fetch = mailbox.fetch
+    mailbox.fetch = lambda uids, attributes: (fetched.append(list(uids)), fetch(uids, attributes))[1]
+    assert b"Number 1" in client.says(b"RETR 1")
+    assert b"Number 2" in client.says(b"RETR 2")
+    assert fetched == [[1, 2, 3, 4, 5]]
+    mailbox.remove([3])
+    assert client.says(b"RETR 3") == b"-ERR Message 3 has been expunged by another session\r\n"
+    assert b"Number 5" in client.says(b"RETR 5")
+    assert b"Number 4" in client.says(b"RETR 4")
+    assert fetched == [[1, 2, 3, 4, 5], [3, 4, 5]]
+
+
+def test_one_that_cannot_be_read_does_not_stand_in_the_way_of_others() -> None:
+    server = Server()
+    server.deliver(3)
+    client = server.logged_in()
+    mailbox = client.protocol.session.maildrop._mailbox
+    fetch = mailbox.fetch
+
+    async def broken(uids: Any, attributes: Any) -> Any:
+        async for batch in fetch([uid for uid in uids if uid != 2], attributes):
+            yield batch
+        if 2 in uids:
+            raise MailError(ErrorKind.NO_PERMISSION, "It cannot be read")
+
+    mailbox.fetch = broken
+    assert b"Number 1" in client.says(b"RETR 1")
+    assert client.says(b"RETR 2") == b"-ERR [SYS/PERM] It cannot be read\r\n"
+    assert b"Number 3" in client.says(b"RETR 3")
 
 
 def test_an_imap_session_hears_of_what_pop3_deletes() -> None:
