@@ -23,8 +23,8 @@ PORT = 1143
 POP3_PORT = 1110
 DEFAULT_FOLDER = "mailpost-demo"
 _WELCOME = """
-mailpost is ready: IMAP on 127.0.0.1 port {port}, POP3 on port {pop3_port}; user {user}, password {password},
-no encryption.
+mailpost is ready on 127.0.0.1: IMAP on port {port}, POP3 on port {pop3_port}, without encryption.
+User {user}, password {password}.
 The mail is in {folder}. To see some of it, paste this into another terminal:
 
     curl -s --url 'imap://127.0.0.1:{port}/INBOX;MAILINDEX=1' -u {user}:{password}
