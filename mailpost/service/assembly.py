@@ -19,7 +19,7 @@ from twisted.internet.endpoints import serverFromString
 
 from mailpost.accounts.account import UserNameError
 from mailpost.accounts.checkers import AnyChecker, DirectoryChecker
-from mailpost.accounts.directory import PasswordFile, Run, parse
+from mailpost.accounts.directory import PasswordFile, Run, parse, scram_note
 from mailpost.accounts.realm import MailRealm
 from mailpost.accounts.stock import StockAccount
 from mailpost.mail.errors import ErrorKind, MailError
@@ -75,16 +75,17 @@ def default_folders(config: Config) -> dict[str, SpecialUse]:
 
 
 def users_file(config: Config, reactor: Any, run: Run[Any]) -> PasswordFile | None:
-    """The users file of a configuration, if it has one; `run` runs a blocking function in a thread."""
-    return None if config.users.file is None else PasswordFile(config.users.file, run, reactor.seconds)
+    """The users file of a configuration, if it has one, read at once; `run` reads it again in a thread."""
+    if config.users.file is None:
+        return None
+    directory = PasswordFile(config.users.file, run, reactor.seconds)
+    directory.load()
+    return directory
 
 
 def users_now(config: Config, reactor: Any) -> PasswordFile | None:
     """The users file as it is now, read at once: for commands, which may block."""
-    directory = users_file(config, reactor, maybeDeferred)
-    if directory is not None:
-        directory.load()
-    return directory
+    return users_file(config, reactor, maybeDeferred)
 
 
 def open_store(config: Config, reactor: Any, directory: PasswordFile | None) -> IMailStore:
@@ -233,4 +234,6 @@ def survey(config: Config, reactor: Any, checkers: Sequence[ICredentialsChecker]
         listing = parse(config.users.file.read_text(errors="replace"))
         lines.append(f"users: {len(listing.users)} in {config.users.file}")
         lines += [f"warning: {config.users.file}: {warning}" for warning in listing.warnings]
+        if note := scram_note(listing.users):
+            lines.append(f"note: {config.users.file}: {note}")
     return lines
