@@ -8,15 +8,18 @@ from __future__ import annotations
 import imaplib
 import poplib
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
 import time
+from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from scramp import ScramClient
 
 from tests.acceptance.server import SCRIPTS, Twistd, configured, free_port
 from tests.corpus import messages
@@ -156,6 +159,57 @@ def test_poplib_over_tls_leaves_what_it_is_not_told_to_delete(mail: Mail) -> Non
     client.dele(1)
     client.close()
     assert mail.left() == COUNT
+
+
+@pytest.mark.parametrize("initial", [True, False])
+def test_scram(mail: Mail, initial: bool) -> None:
+    """RFC: 5034 §4, 5802 §5, 9266 §2"""
+    assert "SASL SCRAM-SHA-256 " in " ".join(f"{name} {' '.join(words)}" for name, words in _capa(mail.port).items())
+    context = ssl.create_default_context(cafile=str(mail.certificate))
+    context.check_hostname = False
+    with socket.create_connection(("127.0.0.1", mail.port), timeout=30) as plain:
+        _scram(plain, ScramClient(["SCRAM-SHA-256"], "ann", "pass"), initial)
+    with (
+        socket.create_connection(("127.0.0.1", mail.tls_port), timeout=30) as raw,
+        context.wrap_socket(raw, server_hostname="localhost") as encrypted,
+    ):
+        file = encrypted.makefile("rb")
+        assert file.readline().startswith(b"+OK")
+        encrypted.sendall(b"CAPA\r\n")
+        assert b"SCRAM-SHA-256-PLUS" in b"".join(iter(file.readline, b".\r\n"))
+
+
+def _capa(port: int) -> dict[str, list[str]]:
+    client = poplib.POP3("127.0.0.1", port, timeout=30)
+    try:
+        return client.capa()
+    finally:
+        client.quit()
+
+
+def _scram(connection: socket.socket, scram: ScramClient, initial: bool) -> None:
+    file = connection.makefile("rb")
+
+    def says(text: bytes) -> bytes:
+        connection.sendall(text + b"\r\n")
+        return file.readline()
+
+    def challenge(line: bytes) -> str:
+        assert line.startswith(b"+ "), line
+        return b64decode(line[2:]).decode()
+
+    assert file.readline().startswith(b"+OK")
+    first = b64encode(scram.get_client_first().encode())
+    if initial:
+        answer = says(b"AUTH SCRAM-SHA-256 " + first)
+    else:
+        assert says(b"AUTH SCRAM-SHA-256") == b"+ \r\n"
+        answer = says(first)
+    scram.set_server_first(challenge(answer))
+    scram.set_server_final(challenge(says(b64encode(scram.get_client_final().encode()))))
+    assert says(b"") == b"+OK %d messages\r\n" % COUNT
+    assert says(b"QUIT") == b"+OK Bye\r\n"
+    file.close()
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")

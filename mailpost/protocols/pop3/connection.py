@@ -29,6 +29,7 @@ from mailpost.protocols.connection import (
     is_encrypted,
     keep_alive,
     send_now,
+    tls_exporter,
     why_lost,
 )
 from mailpost.protocols.login import Login, Penalties
@@ -100,6 +101,7 @@ class MailpostPOP3(Authorization, Transaction, pop3.POP3):
             protocol="POP3",
             portal=self.portal,
             allow_plaintext_auth=self.settings.allow_plaintext_auth,
+            channel_binding=lambda: tls_exporter(self.transport),
             challengers=self.challengers,
         )
         self._counted = self._connections.enter(self, self.record.address)
