@@ -180,7 +180,7 @@ class MailpostPOP3(Authorization, Transaction, pop3.POP3):
         self.resetTimeout()
 
     def find(self, name: str) -> Callable[..., Any]:
-        """The method of a command, if this is its time. Raises CommandError, MailError."""
+        """The method of a command, if this is its time. Raises CommandError."""
         run: Callable[..., Any] | None = getattr(self, f"do_{name}", None)
         if run is None:
             raise CommandError("There is no such command")

@@ -45,7 +45,7 @@ class Connection(Protocol):
         """The client is there: the idle time begins anew."""
 
     def find(self, name: str) -> Callable[..., Any]:
-        """What runs the command of this name in the present state. Raises CommandError, POP3Error."""
+        """What runs the command of this name in the present state. Raises CommandError."""
         ...
 
     def entered(self, maildrop: Maildrop) -> None:
@@ -79,9 +79,7 @@ class Session:
         self._lost = True
         self.queue.connection_lost()
         if self.maildrop is not None:
-            self._leave(self.maildrop, update=False).addErrback(
-                lambda failure: log.failure("A POP3 session did not end well", failure)
-            )
+            self._leave(self.maildrop, update=False).addErrback(lambda _: None)  # it is in the log
 
     def say_goodbye(self, text: bytes, reason: str) -> None:
         """Close; a command that is at work is answered first. Between commands the client is told why."""
@@ -157,6 +155,10 @@ class Session:
                     return await maildrop.update() if update else 0
                 finally:
                     await _note_seen(maildrop)
+            except Exception:  # raised again
+                if self._lost:  # nobody is there to be told
+                    log.failure("A POP3 session did not end well")
+                raise
             finally:
                 maildrop.release()
                 if logged_in is not None:
@@ -218,6 +220,8 @@ class Session:
         self.write(responses.error(b"Internal error " + incident.encode(), b"SYS/TEMP"))
 
     def _end(self) -> None:
+        if self._lost:
+            return
         self.flush()
         self.queue.stop()
         self._connection.hang_up(self._closing)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
+from twisted.logger import globalLogPublisher
 
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.protocols.pop3.settings import Pop3Settings
@@ -232,6 +233,21 @@ def test_deletions_that_fail_are_told_of() -> None:
     assert client.transport.disconnecting
     assert server.left() == [1, 2, 3]
     client.leaves()
+    assert server.realm.inside == 0
+
+
+def test_deletions_that_fail_when_the_client_has_gone_are_in_the_log() -> None:
+    server = Server()
+    client, slow = quitting(server)
+    client.leaves()
+    events: list[Any] = []
+    globalLogPublisher.addObserver(events.append)
+    try:
+        slow.waiting.errback(MailError(ErrorKind.DISK_FULL, "The disk is full"))
+    finally:
+        globalLogPublisher.removeObserver(events.append)
+    assert any("did not end well" in str(event.get("log_format")) for event in events)
+    assert server.left() == [1, 2, 3]
     assert server.realm.inside == 0
 
 
