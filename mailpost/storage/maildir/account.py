@@ -32,7 +32,7 @@ from mailpost.storage.maildir.delivery import Spool
 from mailpost.storage.maildir.lane import FolderInfo, Lane
 from mailpost.storage.maildir.layout import Layout
 from mailpost.storage.maildir.mailbox import MaildirMailbox
-from mailpost.storage.maildir.maildrop import MaildirMaildrop, locked_file, settled_uidls
+from mailpost.storage.maildir.maildrop import MaildirMaildrop, open_maildrop
 from mailpost.storage.maildir.opening import OpenedFiles
 from mailpost.storage.maildir.reading import Reading
 from mailpost.storage.maildir.registry import Registry
@@ -213,20 +213,9 @@ class MaildirAccount:
 
     async def maildrop(self) -> MaildirMaildrop:
         """INBOX for a POP3 session, locked until it is released."""
-        lock = await self.workers.read(locked_file, self._opened.maildrop_lock)
-        try:
-            mailbox = await self.open(INBOX)
-        except BaseException:  # cancelled too: raised again, with the lock given back
-            lock.close()
-            raise
-        try:
-            held = partial(self._lane.files, mailbox.folder.number, mailbox.folder.directory)
-            uidls = await self.workers.read(settled_uidls, held, mailbox.live.uidvalidity)
-        except BaseException:  # likewise
-            mailbox.release()
-            lock.close()
-            raise
-        return MaildirMaildrop(mailbox, lock, uidls)
+        return await open_maildrop(
+            self.workers, self._opened.maildrop_lock, self._lane.files, partial(self.open, INBOX)
+        )
 
     def _mailbox(self, info: FolderInfo, live: LiveMailbox) -> MaildirMailbox:
         """A folder's columns have come: watch its directories from now on."""

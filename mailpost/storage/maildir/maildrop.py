@@ -8,7 +8,8 @@ RFC: 1939 §4 (exclusive-access lock), §7 (UIDL)
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import BinaryIO
 
 from zope.interface import implementer
@@ -16,9 +17,10 @@ from zope.interface import implementer
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.storage.interfaces import IMaildrop
 from mailpost.storage.maildir.files import mail_errors, read_file
-from mailpost.storage.maildir.folder import FolderFiles
+from mailpost.storage.maildir.lane import HeldFiles
 from mailpost.storage.maildir.mailbox import MaildirMailbox
 from mailpost.storage.maildir.uidlist import UIDLIST_FILE, parse_uidlist
+from mailpost.storage.maildir.workers import Workers
 from mailpost.storage.ownership import make_private
 
 
@@ -39,7 +41,7 @@ def locked_file(path: str) -> BinaryIO:
     return file
 
 
-def settled_uidls(held: Callable[[], FolderFiles], uidvalidity: int) -> dict[int, str]:
+def settled_uidls(held: Callable[[], HeldFiles], uidvalidity: int) -> dict[int, str]:
     """The UIDLs in a folder's UID list, by UID; none if it is not of this UIDVALIDITY. Blocking."""
     files = held()
     with mail_errors():
@@ -69,3 +71,26 @@ class MaildirMaildrop:
         """Let others have it."""
         self.mailbox.release()
         self._lock.close()
+
+
+async def open_maildrop(
+    workers: Workers,
+    lock_file: str,
+    files: Callable[[int, str], HeldFiles],
+    open_inbox: Callable[[], Awaitable[MaildirMailbox]],
+) -> MaildirMaildrop:
+    """INBOX for a POP3 session, locked until it is released. Raises IN_USE."""
+    lock = await workers.read(locked_file, lock_file)
+    try:
+        mailbox = await open_inbox()
+    except BaseException:  # cancelled too: raised again, with the lock given back
+        lock.close()
+        raise
+    try:
+        held = partial(files, mailbox.folder.number, mailbox.folder.directory)
+        uidls = await workers.read(settled_uidls, held, mailbox.live.uidvalidity)
+    except BaseException:  # likewise
+        mailbox.release()
+        lock.close()
+        raise
+    return MaildirMaildrop(mailbox, lock, uidls)

@@ -194,7 +194,7 @@ class MemoryMailbox:
         """Remove messages, whether they have \\Deleted or not."""
         self._check()
         gone = [self.live.uids[at] for at in self.live.positions(uids)]
-        self._remove(gone, None)
+        self.take_out(gone, None)
         return gone
 
     def copy(self, uids: Sequence[int], target: str, move: bool = False, origin: object | None = None) -> Copied:
