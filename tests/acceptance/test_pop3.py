@@ -161,6 +161,17 @@ def test_poplib_over_tls_leaves_what_it_is_not_told_to_delete(mail: Mail) -> Non
     assert mail.left() == COUNT
 
 
+def test_nothing_slips_in_behind_stls(mail: Mail) -> None:
+    """RFC: 2595 §2.4"""
+    with socket.create_connection(("127.0.0.1", mail.port), timeout=30) as plain:
+        file = plain.makefile("rb")
+        assert file.readline().startswith(b"+OK")
+        plain.sendall(b"STLS\r\nUSER ann\r\nPASS pass\r\n")
+        assert file.readline().startswith(b"-ERR Nothing may be sent behind STLS")
+        assert file.read() == b""
+        file.close()
+
+
 @pytest.mark.parametrize("initial", [True, False])
 def test_scram(mail: Mail, initial: bool) -> None:
     """RFC: 5034 §4, 5802 §5, 9266 §2"""
