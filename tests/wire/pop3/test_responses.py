@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from time import perf_counter
+from time import process_time
 
 import pytest
 from hypothesis import example, given
@@ -61,9 +61,9 @@ def test_top_of_a_long_message(count: int) -> None:
 
 def test_top_is_quick() -> None:
     message = b"Subject: x\r\n\r\n" + b"\n" * 20_000_000
-    started = perf_counter()
+    started = process_time()
     assert len(top(message, 19_999_999)) == len(message) - 1
-    assert perf_counter() - started < 0.5
+    assert process_time() - started < 0.5
 
 
 def test_answers() -> None:
