@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mailpost.accounts.verifiers import Verifier
 from mailpost.storage.records import QuotaLimit
 
 LONGEST_NAME = 200
@@ -24,6 +25,8 @@ class User:
     """`{SCHEME}hash`; "" when no password lets this user in."""
     quota: QuotaLimit | None = None
     """How much mail this user may have, where the directory says so."""
+    verifiers: tuple[Verifier, ...] = ()
+    """Of this password, for SCRAM. A password that is stored as it is needs none."""
 
 
 def checked_user(name: bytes | str) -> str:

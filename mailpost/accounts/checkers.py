@@ -1,4 +1,4 @@
-"""Checkers for `twisted.cred`: name and password against a directory, and several checkers as one.
+"""Checkers for `twisted.cred`: passwords and proofs of them against a directory, and several checkers as one.
 
 The answer to an unknown name is the answer to a wrong password, and takes as long. Passwords are tested in a worker
 thread. A success is remembered for a minute, so that clients which connect often cost little: as a keyed digest over
@@ -10,17 +10,26 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from hashlib import blake2b
 from secrets import token_bytes
+from typing import Any
 
 from twisted.cred.checkers import ICredentialsChecker
-from twisted.cred.credentials import IUsernamePassword
-from twisted.cred.error import UnauthorizedLogin
+from twisted.cred.credentials import IUsernameHashedPassword, IUsernamePassword
+from twisted.cred.error import UnauthorizedLogin, UnhandledCredentials
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from mailpost.accounts.account import UserNameError, checked_user
-from mailpost.accounts.interfaces import ILoginMechanisms, IUserDirectory, Refused
-from mailpost.accounts.passwords import HashError, verify
+from mailpost.accounts.account import User, UserNameError, checked_user
+from mailpost.accounts.interfaces import (
+    PASSWORD_MECHANISMS,
+    ILoginMechanisms,
+    IScramCredentials,
+    IScramVerifiers,
+    IUserDirectory,
+    Refused,
+)
+from mailpost.accounts.passwords import HashError, plain_of, verify
+from mailpost.accounts.verifiers import ITERATIONS, SALT_LENGTH, Verifier, find
 from mailpost.storage.offload import settled
 
 REMEMBERED_SECONDS = 60.0
@@ -59,17 +68,20 @@ class Remembered:
         self._until[digest] = now + REMEMBERED_SECONDS
 
 
-@implementer(ICredentialsChecker, ILoginMechanisms)
+@implementer(ICredentialsChecker, IScramVerifiers)
 class DirectoryChecker:
-    """Name and password against an `accounts.interfaces.IUserDirectory`; the avatar ID is the name there, in UTF-8."""
+    """Users of an `accounts.interfaces.IUserDirectory`; the avatar ID is the name there, in UTF-8.
 
-    credentialInterfaces = (IUsernamePassword,)
+    Takes name and password, SCRAM's proof, and (of users whose password is stored as it is) a digest of the password.
+    """
+
+    credentialInterfaces = (IUsernamePassword, IScramCredentials, IUsernameHashedPassword)
     _log = Logger()
 
     def __init__(
         self,
         directory: IUserDirectory,
-        run: Callable[[Callable[[], bool]], Awaitable[bool]],
+        run: Callable[[Callable[[], Any]], Awaitable[Any]],
         seconds: Callable[[], float],
     ) -> None:
         """A checker over this directory.
@@ -82,67 +94,154 @@ class DirectoryChecker:
         self._directory = directory
         self._run = run
         self._remembered = Remembered(seconds)
+        self._salt_key = token_bytes(32)
 
     def mechanisms(self) -> frozenset[str]:
         """As the directory says."""
         return self._directory.mechanisms()
 
-    def requestAvatarId(self, credentials: IUsernamePassword) -> Deferred[bytes | tuple[()]]:
-        """The name of the user who has this password; fails with Refused."""
-        return Deferred.fromCoroutine(self._check(credentials.username, credentials.password))
+    def requestAvatarId(self, credentials: Any) -> Deferred[bytes | tuple[()]]:
+        """The name of the user whom these prove; fails with Refused."""
+        if IScramCredentials.providedBy(credentials):
+            return Deferred.fromCoroutine(self._check_proof(credentials))
+        if IUsernamePassword.providedBy(credentials):
+            return Deferred.fromCoroutine(self._check(credentials.username, credentials.password))
+        return Deferred.fromCoroutine(self._check_digest(credentials))
+
+    async def find_verifier(self, name: bytes, mechanism: str) -> Verifier | None:
+        """The verifier of this user."""
+        _, user = await self._known(name)
+        return await self._verifier(user, user.name, mechanism) if user is not None and user.password else None
+
+    async def decoy_verifier(self, name: bytes, mechanism: str) -> Verifier:
+        """One for somebody who is not known."""
+        typed, _ = await self._known(name)
+        kept = await self._verifier(self._directory.decoy(typed), typed, mechanism)
+        return kept or Verifier(mechanism, ITERATIONS, self._salt(typed), b"", b"")
+
+    async def _known(self, username: bytes | str) -> tuple[str, User | None]:
+        """The name as text, whatever it is, and the user if there is one."""
+        try:
+            name = checked_user(username)
+        except UserNameError:
+            return repr(username), None
+        return name, await settled(self._directory.find(name))
+
+    async def _verifier(self, user: User, name: str, mechanism: str) -> Verifier | None:
+        kept = find(user.verifiers, mechanism)
+        plain = self._plain(user.password) if kept is None else None
+        if plain is None:
+            return kept
+        # The salt is made of the name, as a decoy's is, which must not change from one challenge to the next.
+        made: Verifier = await self._run(lambda: Verifier.of(mechanism, plain, self._salt(name)))
+        return made
+
+    def _salt(self, name: str) -> bytes:
+        return blake2b(name.lower().encode(errors="replace"), key=self._salt_key, digest_size=SALT_LENGTH).digest()
 
     async def _check(self, username: bytes | str, secret: bytes | str) -> bytes:
         password = secret.encode() if isinstance(secret, str) else secret
-        try:
-            name = checked_user(username)
-            user = await settled(self._directory.find(name))
-        except UserNameError:
-            name, user = repr(username), None
+        name, user = await self._known(username)
         stored = user.password if user is not None else ""
         if user is not None and stored and self._remembered.has(stored, user.name, password):
             return user.name.encode()
         right = await self._run(lambda: self._test(stored or self._directory.decoy(name).password, password))
-        if user is None:
-            raise Refused("no such user")
-        if not stored:
-            raise Refused("this user may not log in")
+        known = _may_log_in(user)
         if not right:
             raise Refused("wrong password")
-        self._remembered.add(stored, user.name, password)
-        return user.name.encode()
+        self._remembered.add(stored, known.name, password)
+        return known.name.encode()
+
+    async def _check_proof(self, credentials: IScramCredentials) -> bytes:
+        """SCRAM: the proof against the verifier as it is now."""
+        name, mechanism = credentials.username, credentials.mechanism
+        _, user = await self._known(name)
+        verifier = await self.find_verifier(name, mechanism) or await self.decoy_verifier(name, mechanism)
+        known = _may_log_in(user)
+        credentials.check_verifier(verifier)
+        return known.name.encode()
+
+    async def _check_digest(self, credentials: IUsernameHashedPassword) -> bytes:
+        """CRAM-MD5 and its like, which need the password itself."""
+        name, user = await self._known(credentials.username)
+        stored = user.password if user is not None else ""
+        plain = self._plain(stored or self._directory.decoy(name).password)
+        right = credentials.checkPassword(b"" if plain is None else plain)
+        known = _may_log_in(user)
+        if plain is None or not right:
+            raise Refused("wrong password")
+        return known.name.encode()
 
     def _test(self, stored: str, password: bytes) -> bool:
         try:
             return verify(stored, password)
         except HashError as problem:
-            self._log.warn("a stored password cannot be read: {reason}", reason=str(problem))
+            self._unreadable(problem)
             return False
 
+    def _plain(self, stored: str) -> bytes | None:
+        try:
+            return plain_of(stored)
+        except HashError as problem:
+            self._unreadable(problem)
+            return None
 
-@implementer(ICredentialsChecker, ILoginMechanisms)
+    def _unreadable(self, problem: HashError) -> None:
+        self._log.warn("a stored password cannot be read: {reason}", reason=str(problem))
+
+
+def _may_log_in(user: User | None) -> User:
+    if user is None:
+        raise Refused("no such user")
+    if not user.password:
+        raise Refused("this user may not log in")
+    return user
+
+
+@implementer(ICredentialsChecker, IScramVerifiers)
 class AnyChecker:
-    """Several checkers for name and password, asked in turn until one says yes."""
+    """Several checkers, asked in turn until one says yes."""
 
-    credentialInterfaces = (IUsernamePassword,)
+    credentialInterfaces = (IUsernamePassword, IScramCredentials, IUsernameHashedPassword)
 
     def __init__(self, checkers: Sequence[ICredentialsChecker]) -> None:
         self._checkers = checkers
 
     def mechanisms(self) -> frozenset[str]:
         """What every one of them can do; a checker that does not say knows plain passwords."""
-        known = [frozenset({"PLAIN", "LOGIN"})]
-        known += [
-            checker.mechanisms() if ILoginMechanisms.providedBy(checker) else known[0] for checker in self._checkers
-        ]
-        return frozenset.intersection(*known[1:]) if len(known) > 1 else frozenset()
+        known = [_mechanisms(checker) for checker in self._checkers]
+        return frozenset.intersection(*known) if known else frozenset()
 
-    def requestAvatarId(self, credentials: IUsernamePassword) -> Deferred[bytes | tuple[()]]:
+    def requestAvatarId(self, credentials: Any) -> Deferred[bytes | tuple[()]]:
         """The avatar ID of the first checker that accepts these; fails with UnauthorizedLogin."""
         return Deferred.fromCoroutine(self._check(credentials))
 
-    async def _check(self, credentials: IUsernamePassword) -> bytes | tuple[()]:
+    async def find_verifier(self, name: bytes, mechanism: str) -> Verifier | None:
+        """The verifier that the first checker with such a user has."""
+        for checker in self._with_verifiers():
+            if (found := await settled(checker.find_verifier(name, mechanism))) is not None:
+                return found
+        return None
+
+    async def decoy_verifier(self, name: bytes, mechanism: str) -> Verifier:
+        """As the first checker makes them. Raises UnauthorizedLogin if none has any."""
+        for checker in self._with_verifiers():
+            return await settled(checker.decoy_verifier(name, mechanism))
+        raise UnauthorizedLogin
+
+    def _with_verifiers(self) -> list[IScramVerifiers]:
+        return [checker for checker in self._checkers if IScramVerifiers.providedBy(checker)]
+
+    async def _check(self, credentials: Any) -> bytes | tuple[()]:
         first: Refused | None = None
-        for checker in self._checkers:
+        able = [
+            checker
+            for checker in self._checkers
+            if any(interface.providedBy(credentials) for interface in checker.credentialInterfaces)
+        ]
+        if not able:
+            raise UnhandledCredentials
+        for checker in able:
             try:
                 return await settled(checker.requestAvatarId(credentials))
             except Refused as refusal:
@@ -150,3 +249,7 @@ class AnyChecker:
             except UnauthorizedLogin:
                 continue
         raise first or UnauthorizedLogin()
+
+
+def _mechanisms(checker: ICredentialsChecker) -> frozenset[str]:
+    return checker.mechanisms() if ILoginMechanisms.providedBy(checker) else PASSWORD_MECHANISMS

@@ -6,6 +6,13 @@ Only the name, the password, `nologin` and limits on room (`accounts.quotarules`
 Dovecot's and stays as it is, and so do comments and lines that cannot be read. The file is read again when its
 modification time, size or inode changes, looked at once a second at most, in a worker thread. A bad line is a warning
 with its number and does not take the others down.
+
+The SCRAM verifiers of a user stand in a line of their own, which is a comment to Dovecot; an extra field it would hand
+to whoever asks it for a login, and write to its log.
+
+    #mailpost_scram:name:verifiers
+
+When another program changes the hash, they no longer count.
 """
 
 from __future__ import annotations
@@ -15,7 +22,7 @@ import os
 import re
 import stat
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
@@ -23,19 +30,23 @@ from pathlib import Path
 from secrets import token_bytes
 from typing import TypeVar
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from mailpost.accounts.account import User, checked_user
-from mailpost.accounts.interfaces import IUserDirectory
-from mailpost.accounts.passwords import scheme_of
+from mailpost.accounts.interfaces import PASSWORD_MECHANISMS, IUserDirectory
+from mailpost.accounts.passwords import HashError, plain_of, scheme_of, verifiers_of
 from mailpost.accounts.quotarules import quota_of
+from mailpost.accounts.verifiers import SCRAM_MECHANISMS, read_beside
 from mailpost.storage.records import QuotaLimit
 
 T = TypeVar("T")
 Run = Callable[[Callable[[], T]], Awaitable[T]]
 
-PASSWORD_MECHANISMS = frozenset({"PLAIN", "LOGIN"})
+OF_PLAIN = PASSWORD_MECHANISMS | {*SCRAM_MECHANISMS, "CRAM-MD5"}
+"""What a user can use whose password is stored as it is."""
+_SCRAM_LINE = "#mailpost_scram:"
 _UNUSED_DECOY = User("", "{PBKDF2}$1$none$50000$" + "0" * 40)
 _LOCKED = re.compile(r"[!*].*|x|")
 """What lets nobody in: no password, one behind a lock mark, or kept elsewhere, as passwd(5) has them."""
@@ -48,13 +59,19 @@ class Listing:
     users: Mapping[str, User] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     """One sentence for each bad line, beginning with its line number."""
+    secret: bytes = b""
+    """The same as long as can be, and known to nobody; b"" when the file has none."""
 
 
 def parse(text: str) -> Listing:
     """Read the text of a users file."""
     users: dict[str, User] = {}
-    warnings = []
+    warnings: list[str] = []
+    beside: list[tuple[int, str, str]] = []
     for number, line in enumerate(text.split("\n"), 1):
+        if line.startswith(_SCRAM_LINE):
+            name, _, verifiers = line.removeprefix(_SCRAM_LINE).rstrip("\r").partition(":")
+            beside.append((number, name, verifiers))
         if not line.strip() or line.startswith("#"):
             continue
         try:
@@ -70,7 +87,24 @@ def parse(text: str) -> Listing:
         except ValueError as problem:
             users[user.name] = user
             warnings.append(f"line {number}: {problem}; user {user.name} has the limit of all")
-    return Listing(users, warnings)
+    return Listing(users, warnings, _add_verifiers(users, beside, warnings))
+
+
+def _add_verifiers(users: dict[str, User], beside: Iterable[tuple[int, str, str]], warnings: list[str]) -> bytes:
+    """Give users what stands beside their hashes in lines of (number, name, text); the first key among them."""
+    secret = b""
+    for number, name, text in beside:
+        user = users.get(name)
+        if user is None:
+            continue
+        try:
+            verifiers, key = read_beside(user.password, text)
+        except ValueError as problem:
+            warnings.append(f"line {number}: the SCRAM verifiers of {name} cannot be read: {problem}")
+            continue
+        secret = secret or key
+        users[name] = replace(user, verifiers=user.verifiers + verifiers)
+    return secret
 
 
 def _parse_line(line: str) -> User:
@@ -82,7 +116,34 @@ def _parse_line(line: str) -> User:
     if _LOCKED.fullmatch(password) or any(item.partition("=")[0] == "nologin" for item in _extra(line)):
         return User(name, "")
     scheme_of(password)
-    return User(name, password)
+    try:
+        verifiers = verifiers_of(password)
+    except HashError:  # told when somebody logs in
+        verifiers = ()
+    return User(name, password, verifiers=verifiers)
+
+
+def mechanisms_of(user: User) -> frozenset[str]:
+    """The SASL mechanisms that this user can use; any stored password can be tested against a plain one."""
+    if plain_of(user.password) is not None:
+        return OF_PLAIN
+    return PASSWORD_MECHANISMS | {each.mechanism for each in user.verifiers if each.usable()}
+
+
+def scram_note(users: Mapping[str, User]) -> str:
+    """For whose sake SCRAM is not announced; "" where it is, or where nobody could use it."""
+    each = {name: "SCRAM-SHA-256" in mechanisms_of(user) for name, user in users.items() if user.password}
+    lacking = [name for name, can in each.items() if not can]
+    if not lacking or len(lacking) == len(each):
+        return ""
+    some = ", ".join(lacking[:5]) + (f" and {len(lacking) - 5} more" if len(lacking) > 5 else "")
+    return f"SCRAM-SHA-256 is not announced: there is no verifier for {some}"
+
+
+def _mechanisms_of_all(users: Mapping[str, User]) -> frozenset[str]:
+    """What every one of them who may log in can use."""
+    each = [mechanisms_of(user) for user in users.values() if user.password]
+    return frozenset.intersection(*each) if each else PASSWORD_MECHANISMS
 
 
 def _extra(line: str) -> list[str]:
@@ -98,7 +159,7 @@ class PasswordFile:
     _log = Logger()
 
     def __init__(self, path: Path, run: Run[None], seconds: Callable[[], float]) -> None:
-        """Nothing is read before the first question.
+        """Nothing is read before the first question, unless `load` is called; what can be announced is known behind it.
 
         Args:
             path: the file.
@@ -109,7 +170,7 @@ class PasswordFile:
         self._run = run
         self._seconds = seconds
         self._listing = Listing()
-        self._lower: dict[str, str] = {}
+        self._mechanisms = PASSWORD_MECHANISMS
         self._seen: object = None
         self._looked = float("-inf")
         self._key = token_bytes(16)
@@ -126,16 +187,22 @@ class PasswordFile:
         return user.quota if user is not None else None
 
     def decoy(self, name: str) -> User:
-        """One of the users, always the same for a name."""
+        """One of the users, always the same for a name; the salts of its verifiers are the name's own."""
         real = [user for user in self._listing.users.values() if user.password]
         if not real:
             return _UNUSED_DECOY
-        digest = blake2b(name.encode(errors="replace"), key=self._key, digest_size=8).digest()
-        return real[int.from_bytes(digest, "big") % len(real)]
+        # A name is found in lower case too, and so in any case it is the same decoy's.
+        key = self._listing.secret or self._key
+        digest = blake2b(name.lower().encode(errors="replace"), key=key, digest_size=64).digest()
+        user = real[int.from_bytes(digest[:8], "big") % len(real)]
+        return replace(user, verifiers=tuple(each.with_salt_of(digest[8:]) for each in user.verifiers))
 
     def mechanisms(self) -> frozenset[str]:
-        """Every scheme can test a plain password."""
-        return PASSWORD_MECHANISMS
+        """What every user can use, as the file was when it was read last; it is looked at for the next time."""
+        Deferred.fromCoroutine(self.refresh()).addErrback(
+            lambda failure: self._log.failure("{path}: looking at the users file", failure, path=str(self.path))
+        )
+        return self._mechanisms
 
     async def refresh(self, now: bool = False) -> None:
         """Read the file again if it has changed; looks once a second at most, or `now`."""
@@ -162,9 +229,12 @@ class PasswordFile:
             return
         listing = parse(text)
         self._seen, self._listing = identity, listing
+        self._mechanisms = _mechanisms_of_all(listing.users)
         for warning in listing.warnings:
             self._log.warn("{path}: {warning}", path=str(self.path), warning=warning)
         self._log.info("{path}: {count} users", path=str(self.path), count=len(listing.users))
+        if note := scram_note(listing.users):
+            self._log.info("{path}: {note}", path=str(self.path), note=note)
 
 
 # -- changing the file (blocking; for programs, not for the server)
@@ -184,8 +254,14 @@ def names(path: Path) -> list[str]:
     return [user.name for user in users(path)]
 
 
-def add(path: Path, name: str, password: str) -> None:
+def add(path: Path, name: str, password: str, scram: str = "") -> None:
     """Put a new user at the end of the file, made if it is not there.
+
+    Args:
+        path: the file.
+        name: the user.
+        password: `{SCHEME}hash`.
+        scram: verifiers to be kept beside it, as `scram.beside` makes them.
 
     Raises:
         UserNameError: the name is not allowed.
@@ -196,10 +272,15 @@ def add(path: Path, name: str, password: str) -> None:
         if _places(lines, name):
             raise UserListError(f"user {name} exists already")
         lines.append(f"{name}:{password}::::::")
+        _put_scram(lines, name, scram)
 
 
-def change(path: Path, name: str, password: str) -> None:
-    """Give a user a new password; all other fields stay. Raises UserListError if there is none of this name."""
+def change(path: Path, name: str, password: str, scram: str = "") -> None:
+    """Give a user a new password and verifiers of it; all other fields stay.
+
+    Raises:
+        UserListError: there is none of this name.
+    """
     with _rewriting(path) as lines:
         places = _places(lines, name)
         if not places:
@@ -208,6 +289,7 @@ def change(path: Path, name: str, password: str) -> None:
             _, _, rest = lines[place].partition(":")
             _, colon, others = rest.partition(":")
             lines[place] = f"{name}:{password}{colon}{others}"
+        _put_scram(lines, name, scram)
 
 
 def limit(path: Path, name: str, room: str) -> None:
@@ -237,6 +319,15 @@ def remove(path: Path, name: str) -> None:
             raise UserListError(f"there is no user {name}")
         for place in reversed(places):
             del lines[place]
+        _put_scram(lines, name, "")
+
+
+def _put_scram(lines: list[str], name: str, scram: str) -> None:
+    """Put a user's verifiers behind the user's line, in place of any others; none if there is no text."""
+    begin = f"{_SCRAM_LINE}{name}:"
+    lines[:] = [line for line in lines if not line.startswith(begin)]
+    if scram:
+        lines.insert(_places(lines, name)[0] + 1, begin + scram)
 
 
 def _places(lines: Sequence[str], name: str) -> list[int]:

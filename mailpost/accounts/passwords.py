@@ -12,7 +12,9 @@ import re
 import secrets
 from collections.abc import Callable
 from functools import partial
-from hashlib import pbkdf2_hmac, sha256
+from hashlib import pbkdf2_hmac
+
+from mailpost.accounts.verifiers import SCRAM_MECHANISMS, Verifier
 
 DEFAULT_SCHEME = "ARGON2ID"
 UNNAMED_SCHEME = "CRYPT"
@@ -21,7 +23,6 @@ UNNAMED_SCHEME = "CRYPT"
 _SCHEME = re.compile(r"\{([A-Za-z0-9-]+)(?:\.([A-Za-z0-9]+))?\}(.*)", re.DOTALL)
 _LONGEST_PASSWORD = 1024
 _LONGEST_BCRYPT = 72
-_SCRAM_ROUNDS = 4096
 _PBKDF2_ROUNDS = 50_000
 _SHA_CRYPT_ROUNDS = 100_000
 
@@ -68,6 +69,23 @@ def hashed(password: bytes, scheme: str = DEFAULT_SCHEME) -> str:
     if not 0 < len(password) <= _LONGEST_PASSWORD or any(octet in password for octet in (b"\0", b"\r", b"\n")):
         raise HashError(f"a password has 1 to {_LONGEST_PASSWORD} octets, and no NUL or line end in it")
     return f"{{{scheme}}}{_HASHERS[scheme](password)}"
+
+
+def plain_of(stored: str) -> bytes | None:
+    """The password itself, where that is what is stored. Raises HashError."""
+    scheme, value = _parts(stored)
+    return value.encode() if _VERIFIERS[scheme] is _verify_plain else None
+
+
+def verifiers_of(stored: str) -> tuple[Verifier, ...]:
+    """The SCRAM verifier, where that is what is stored. Raises HashError."""
+    scheme, value = _parts(stored)
+    if scheme not in SCRAM_MECHANISMS:
+        return ()
+    try:
+        return (Verifier.parse(scheme, value),)
+    except ValueError as problem:
+        raise HashError(f"not a {scheme} hash") from problem
 
 
 def _parts(stored: str) -> tuple[str, str]:
@@ -140,24 +158,9 @@ def _verify_pbkdf2(value: str, password: bytes) -> bool:
     return hmac.compare_digest(pbkdf2_hmac("sha1", password, salt.encode(), int(rounds), len(wanted)), wanted)
 
 
-def _verify_scram(value: str, password: bytes) -> bool:
-    """`rounds,salt,stored key,server key`: the stored key made anew from the password. RFC: 5802 §3, 7677"""
-    rounds, salt, stored_key, _ = value.split(",")
-    salted = pbkdf2_hmac("sha256", _prepared(password), base64.b64decode(salt, validate=True), int(rounds))
-    client_key = hmac.digest(salted, b"Client Key", "sha256")
-    wanted = base64.b64decode(stored_key, validate=True)
-    return hmac.compare_digest(sha256(client_key).digest(), wanted)
-
-
-def _prepared(password: bytes) -> bytes:
-    """The password after SASLprep where that is defined for it, else as it is. RFC: 4013 §2, 5802 §2.2"""
-    from scramp import ScramException
-    from scramp.core import saslprep
-
-    try:
-        return bytes(saslprep(password.decode()).encode())
-    except (UnicodeDecodeError, ScramException):
-        return password
+def _verify_scram(mechanism: str, value: str, password: bytes) -> bool:
+    """`rounds,salt,stored key,server key`, as Dovecot has it. RFC: 5802 §3, 7677"""
+    return Verifier.parse(mechanism, value).made_from(password)
 
 
 _VERIFIERS: dict[str, Callable[[str, bytes], bool]] = {
@@ -168,7 +171,7 @@ _VERIFIERS: dict[str, Callable[[str, bytes], bool]] = {
     "SHA256-CRYPT": _verify_sha_crypt,
     "CRYPT": _verify_crypt,
     "PBKDF2": _verify_pbkdf2,
-    "SCRAM-SHA-256": _verify_scram,
+    **{mechanism: partial(_verify_scram, mechanism) for mechanism in SCRAM_MECHANISMS},
     "PLAIN": _verify_plain,
     "CLEAR": _verify_plain,
     "CLEARTEXT": _verify_plain,
@@ -205,12 +208,8 @@ def _hash_pbkdf2(password: bytes) -> str:
     return f"$1${salt}${_PBKDF2_ROUNDS}${pbkdf2_hmac('sha1', password, salt.encode(), _PBKDF2_ROUNDS).hex()}"
 
 
-def _hash_scram(password: bytes) -> str:
-    salt = secrets.token_bytes(16)
-    salted = pbkdf2_hmac("sha256", _prepared(password), salt, _SCRAM_ROUNDS)
-    stored_key = sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
-    server_key = hmac.digest(salted, b"Server Key", "sha256")
-    return ",".join([str(_SCRAM_ROUNDS), *(base64.b64encode(part).decode() for part in (salt, stored_key, server_key))])
+def _hash_scram(mechanism: str, password: bytes) -> str:
+    return str(Verifier.of(mechanism, password))
 
 
 def _hash_plain(password: bytes) -> str:
@@ -230,6 +229,6 @@ _HASHERS: dict[str, Callable[[bytes], str]] = {
     "SHA512-CRYPT": partial(_hash_sha_crypt, "SHA512-CRYPT"),
     "SHA256-CRYPT": partial(_hash_sha_crypt, "SHA256-CRYPT"),
     "PBKDF2": _hash_pbkdf2,
-    "SCRAM-SHA-256": _hash_scram,
+    **{mechanism: partial(_hash_scram, mechanism) for mechanism in SCRAM_MECHANISMS},
     "PLAIN": _hash_plain,
 }

@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from mailpost.accounts import directory
 from mailpost.accounts.account import checked_user
-from mailpost.accounts.passwords import hashed
+from mailpost.accounts.passwords import hashed, plain_of
+from mailpost.accounts.verifiers import beside
 from mailpost.admin.importing import Imported, import_messages
 from mailpost.admin.options import Configured, Import, Named, PasswordFor, Quota
 from mailpost.admin.sources import open_source
@@ -44,7 +45,7 @@ def add_user(reactor: Any, options: PasswordFor) -> None:
     config = load(options["config"])
     name = checked_user(options["name"])
     place(config.storage.maildir, name)
-    directory.add(_users(config), name, hashed(_password(options), options["scheme"]))
+    directory.add(_users(config), name, *_stored(options))
     _say(f"user {name} added")
 
 
@@ -53,7 +54,7 @@ def change_password(reactor: Any, options: PasswordFor) -> None:
     users = _users(load(options["config"]))
     if options["name"] not in directory.names(users):
         raise CommandError(f"there is no user {options['name']}")
-    directory.change(users, options["name"], hashed(_password(options), options["scheme"]))
+    directory.change(users, options["name"], *_stored(options))
     _say(f"password of {options['name']} changed")
 
 
@@ -64,6 +65,13 @@ def limit_user(reactor: Any, options: Quota) -> None:
     except ValueError as problem:
         raise CommandError(str(problem)) from None
     _say(f"quota of {options['name']} changed")
+
+
+def _stored(options: PasswordFor) -> tuple[str, str]:
+    """The hash of a password, and the SCRAM verifiers to be kept beside it."""
+    password = _password(options)
+    stored = hashed(password, options["scheme"])
+    return stored, "" if plain_of(stored) is not None else beside(stored, password)
 
 
 def list_users(reactor: Any, options: Configured) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
 from typing import Any, Protocol, TypeVar
 
+from OpenSSL import SSL
 from twisted.internet.address import IPv4Address as TCP4Address
 from twisted.internet.address import IPv6Address as TCP6Address
 from twisted.internet.address import UNIXAddress
@@ -18,6 +19,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
+    IProtocol,
     IPushProducer,
     IReactorTime,
     ISSLTransport,
@@ -25,6 +27,7 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.tcp import Connection
 from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -57,6 +60,33 @@ def is_local(address: str) -> bool:
 def is_encrypted(transport: ITransport) -> bool:
     """Whether the transport speaks TLS."""
     return ISSLTransport(transport, None) is not None
+
+
+def tls_exporter(transport: ITransport) -> bytes | None:
+    """What ties an authentication to this TLS connection; None if there is none, or not yet, or none that is safe.
+
+    In TLS 1.2 it is safe only with the extended master secret, of which OpenSSL's binding does not tell.
+
+    RFC: 9266 §2, §4, 8446 §7.5
+    """
+    handle = _tls(transport)
+    if handle is None or handle.get_cipher_name() is None:
+        return None
+    if handle.get_protocol_version_name() != "TLSv1.3":
+        return None
+    return bytes(handle.export_keying_material(b"EXPORTER-Channel-Binding", 32, b""))
+
+
+def awaits_handshake(transport: ITransport, protocol: IProtocol) -> bool:
+    """Whether TLS is still being agreed on, and will tell the protocol (an `IHandshakeListener`) when it is."""
+    handle = _tls(transport)
+    told = isinstance(transport, TLSMemoryBIOProtocol) and transport.wrappedProtocol is protocol
+    return told and handle is not None and handle.get_cipher_name() is None
+
+
+def _tls(transport: ITransport) -> SSL.Connection | None:
+    handle = transport.getHandle() if is_encrypted(transport) and hasattr(transport, "getHandle") else None
+    return handle if isinstance(handle, SSL.Connection) else None
 
 
 def keep_alive(transport: ITransport) -> None:

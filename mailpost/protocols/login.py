@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from twisted.cred.credentials import IUsernamePassword
+from twisted.cred.credentials import IUsernameHashedPassword, IUsernamePassword
 from twisted.cred.error import LoginFailed, UnhandledCredentials
 from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -23,7 +23,14 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import Interface
 
-from mailpost.accounts.interfaces import ILoginMechanisms, Refused
+from mailpost.accounts.interfaces import (
+    PASSWORD_MECHANISMS,
+    ILoginMechanisms,
+    IScramCredentials,
+    IScramVerifiers,
+    Refused,
+)
+from mailpost.accounts.verifiers import SCRAM_MECHANISMS
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.protocols.connection import Connections, is_local, network_of
 
@@ -38,7 +45,12 @@ REMEMBERED = 15 * 60.0
 MOST_REMEMBERED = 20_000
 """Clients and users whose failures are remembered; the oldest are forgotten first."""
 
-PASSWORD_MECHANISMS = frozenset({"PLAIN", "LOGIN"})
+_TAKEN_AS = {
+    IUsernamePassword: PASSWORD_MECHANISMS,
+    IScramCredentials: frozenset(SCRAM_MECHANISMS),
+    IUsernameHashedPassword: frozenset({"CRAM-MD5"}),
+}
+"""What a portal must take for a mechanism to be possible."""
 
 PortalAnswer = tuple[type[Interface], Any, Callable[[], None]]
 """Interface, avatar, logout: what `Portal.login` answers with."""
@@ -123,7 +135,10 @@ class Login:
         mechanisms: ILoginMechanisms | None = None,
         penalties: Penalties | None = None,
     ) -> None:
-        """Count logins in `connections`; without `mechanisms`, PLAIN and LOGIN go if the portal takes passwords."""
+        """Count logins in `connections`; without `mechanisms`, PLAIN and LOGIN go if the portal takes passwords.
+
+        SCRAM is possible if `mechanisms` provides `IScramVerifiers`.
+        """
         self._clock = clock
         self._connections = connections
         self._mechanisms = mechanisms
@@ -131,11 +146,18 @@ class Login:
 
     def mechanisms(self, portal: Portal) -> frozenset[str]:
         """The SASL mechanisms with which every user of the portal can log in now."""
-        if self._mechanisms is not None:
-            return self._mechanisms.mechanisms()
-        if IUsernamePassword in portal.listCredentialsInterfaces():
-            return PASSWORD_MECHANISMS
-        return frozenset()
+        taken = portal.listCredentialsInterfaces()
+        possible = frozenset().union(*(names for interface, names in _TAKEN_AS.items() if interface in taken))
+        if self._mechanisms is None:
+            return possible & PASSWORD_MECHANISMS
+        if not IScramVerifiers.providedBy(self._mechanisms):
+            possible = possible.difference(SCRAM_MECHANISMS)
+        return possible & self._mechanisms.mechanisms()
+
+    @property
+    def verifiers(self) -> IScramVerifiers | None:
+        """Who has the verifiers for SCRAM."""
+        return self._mechanisms if IScramVerifiers.providedBy(self._mechanisms) else None
 
     async def log_in(self, protocol: str, address: str, user: bytes, attempt: Callable[[], Any]) -> LoggedIn:
         """Try to log in.

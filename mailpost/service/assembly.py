@@ -19,16 +19,18 @@ from twisted.internet.endpoints import serverFromString
 
 from mailpost.accounts.account import UserNameError
 from mailpost.accounts.checkers import AnyChecker, DirectoryChecker
-from mailpost.accounts.directory import PasswordFile, Run, parse
+from mailpost.accounts.directory import PasswordFile, Run, parse, scram_note
 from mailpost.accounts.realm import MailRealm
 from mailpost.accounts.stock import StockAccount
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.protocols.imap.connection import IMAPFactory
 from mailpost.protocols.imap.settings import ImapSettings
 from mailpost.protocols.login import Penalties
+from mailpost.protocols.pop3.connection import POP3Factory
+from mailpost.protocols.pop3.settings import Pop3Settings
 from mailpost.service.config import Config, ConfigError
 from mailpost.service.places import place
-from mailpost.service.server import Listener, MailServer
+from mailpost.service.server import ClosableFactory, Listener, MailServer
 from mailpost.service.tls import Certificate, CertificateError
 from mailpost.storage.interfaces import IMailStore
 from mailpost.storage.maildir.store import MaildirStore
@@ -73,16 +75,17 @@ def default_folders(config: Config) -> dict[str, SpecialUse]:
 
 
 def users_file(config: Config, reactor: Any, run: Run[Any]) -> PasswordFile | None:
-    """The users file of a configuration, if it has one; `run` runs a blocking function in a thread."""
-    return None if config.users.file is None else PasswordFile(config.users.file, run, reactor.seconds)
+    """The users file of a configuration, if it has one, read at once; `run` reads it again in a thread."""
+    if config.users.file is None:
+        return None
+    directory = PasswordFile(config.users.file, run, reactor.seconds)
+    directory.load()
+    return directory
 
 
 def users_now(config: Config, reactor: Any) -> PasswordFile | None:
     """The users file as it is now, read at once: for commands, which may block."""
-    directory = users_file(config, reactor, maybeDeferred)
-    if directory is not None:
-        directory.load()
-    return directory
+    return users_file(config, reactor, maybeDeferred)
 
 
 def open_store(config: Config, reactor: Any, directory: PasswordFile | None) -> IMailStore:
@@ -160,6 +163,20 @@ def imap_settings(config: Config) -> ImapSettings:
     )
 
 
+def pop3_settings(config: Config) -> Pop3Settings:
+    """What a POP3 listener is told."""
+    limits = config.limits
+    return Pop3Settings(
+        hostname=config.server.hostname,
+        pipelined_octets=limits.pipelined,
+        connections_per_user=limits.connections_per_user,
+        connections_per_address=limits.connections_per_address,
+        login_timeout=limits.login_timeout,
+        idle_timeout=limits.pop3_idle_timeout,
+        allow_plaintext_auth=config.tls.allow_plaintext_auth,
+    )
+
+
 def build(config: Config, reactor: Any, checkers: Sequence[ICredentialsChecker] = ()) -> MailServer:
     """A server for this configuration, not started.
 
@@ -183,10 +200,10 @@ def build(config: Config, reactor: Any, checkers: Sequence[ICredentialsChecker] 
     store = open_store(config, reactor, directory)
     portal = Portal(MailRealm(store, lambda account: StockAccount(account, reactor)), [known])
     penalties = Penalties(reactor)
-    factories = {
-        "imap": IMAPFactory(
-            portal, imap_settings(config), mechanisms=known, tls=tls, clock=reactor, penalties=penalties
-        ),
+    shared: dict[str, Any] = {"mechanisms": known, "tls": tls, "clock": reactor, "penalties": penalties}
+    factories: dict[str, ClosableFactory] = {
+        "imap": IMAPFactory(portal, imap_settings(config), **shared),
+        "pop3": POP3Factory(portal, pop3_settings(config), **shared),
     }
     return MailServer(listeners(config, reactor), factories, store=store, hashing=hashing, certificate=tls)
 
@@ -217,4 +234,6 @@ def survey(config: Config, reactor: Any, checkers: Sequence[ICredentialsChecker]
         listing = parse(config.users.file.read_text(errors="replace"))
         lines.append(f"users: {len(listing.users)} in {config.users.file}")
         lines += [f"warning: {config.users.file}: {warning}" for warning in listing.warnings]
+        if note := scram_note(listing.users):
+            lines.append(f"note: {config.users.file}: {note}")
     return lines

@@ -69,6 +69,10 @@ class Listen:
     """IMAP; with STARTTLS where [tls] has a certificate."""
     imaps: tuple[str, ...] = field(default=(), metadata=_example(("tcp:993",)))
     """IMAP inside TLS from the first octet."""
+    pop3: tuple[str, ...] = field(default=(), metadata=_example(("tcp:1110:interface=127.0.0.1",)))
+    """POP3; with STLS where [tls] has a certificate."""
+    pop3s: tuple[str, ...] = field(default=(), metadata=_example(("tcp:995",)))
+    """POP3 inside TLS from the first octet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,8 @@ class Limits:
     """A connection is closed when it has not logged in, and said nothing, for so long."""
     idle_timeout: Seconds = Seconds(30 * 60)
     """A connection is closed when it has logged in, and said nothing, for so long; IMAP wants 30 minutes or more."""
+    pop3_idle_timeout: Seconds = Seconds(10 * 60)
+    """The same of POP3, which wants 10 minutes or more. Nobody else can fetch by POP3 for so long."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,9 +112,11 @@ class _Reader:
             self._problem(("storage", "separator"), 'must be one character such as "/" or "."')
         if config.tls.key and not config.tls.certificate:
             self._problem(("tls", "key"), "needs a tls.certificate")
-        if config.listen.imaps and not config.tls.certificate:
-            self._problem(("listen", "imaps"), "needs a tls.certificate")
-        if not config.listen.imap and not config.listen.imaps:
+        listened = [each.name for each in fields(config.listen) if getattr(config.listen, each.name)]
+        for name in listened:
+            if name.endswith("s") and not config.tls.certificate:
+                self._problem(("listen", name), "needs a tls.certificate")
+        if not listened:
             self._problem(("listen",), 'nothing to listen on; for example imap = ["tcp:1143:interface=127.0.0.1"]')
         if separator in _SEPARATORS:
             self._check_folders(config)

@@ -20,9 +20,11 @@ from mailpost.storage.records import NewMessage
 
 USER = PASSWORD = "demo"
 PORT = 1143
+POP3_PORT = 1110
 DEFAULT_FOLDER = "mailpost-demo"
 _WELCOME = """
-mailpost is ready: IMAP on 127.0.0.1 port {port}, user {user}, password {password}, no encryption.
+mailpost is ready on 127.0.0.1: IMAP on port {port}, POP3 on port {pop3_port}, without encryption.
+User {user}, password {password}.
 The mail is in {folder}. To see some of it, paste this into another terminal:
 
     curl -s --url 'imap://127.0.0.1:{port}/INBOX;MAILINDEX=1' -u {user}:{password}
@@ -30,12 +32,13 @@ The mail is in {folder}. To see some of it, paste this into another terminal:
 """
 
 
-def demo_config(folder: Path | None, port: int = PORT) -> Config:
+def demo_config(folder: Path | None, port: int = PORT, pop3_port: int = POP3_PORT) -> Config:
     """The configuration of the demonstration.
 
     Args:
         folder: where everything is kept, made if it is not there; `mailpost-demo` in the current directory if None.
         port: where IMAP listens, on loopback.
+        pop3_port: where POP3 does.
     """
     place = (folder or Path(DEFAULT_FOLDER)).absolute()
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -45,7 +48,10 @@ def demo_config(folder: Path | None, port: int = PORT) -> Config:
         users.write_text(f"{USER}:{passwords.hashed(PASSWORD.encode(), 'PLAIN')}::::::\n")
     return Config(
         storage=Storage(maildir=Pattern(f"{place}/mail/{{user}}")),
-        listen=Listen(imap=(f"tcp:{port}:interface=127.0.0.1",)),
+        listen=Listen(
+            imap=(f"tcp:{port}:interface=127.0.0.1",),
+            pop3=(f"tcp:{pop3_port}:interface=127.0.0.1",),
+        ),
         server=Server(hostname="localhost"),
         users=Users(file=users),
     )
@@ -77,15 +83,18 @@ class DemoServer(Service):
 
     _log = Logger()
 
-    def __init__(self, server: MailServer, reactor: Any, folder: Path, port: int = PORT) -> None:
+    def __init__(
+        self, server: MailServer, reactor: Any, folder: Path, port: int = PORT, pop3_port: int = POP3_PORT
+    ) -> None:
         self._server = server
         self._reactor = reactor
         self._folder = folder
         self._port = port
+        self._pop3_port = pop3_port
         self._filling: Deferred[None] | None = None
 
     def privilegedStartService(self) -> None:
-        """Bind the port."""
+        """Bind the ports."""
         super().privilegedStartService()  # type: ignore[no-untyped-call]
         self._server.privilegedStartService()
         self._server.pause()
@@ -113,7 +122,9 @@ class DemoServer(Service):
             self._reactor.callWhenRunning(self._reactor.stop)
             return
         self._server.resume()
-        text = _WELCOME.format(port=self._port, user=USER, password=PASSWORD, folder=self._folder)
+        text = _WELCOME.format(
+            port=self._port, pop3_port=self._pop3_port, user=USER, password=PASSWORD, folder=self._folder
+        )
         if sys.__stdout__ is not None:
             sys.__stdout__.write(text)
             sys.__stdout__.flush()

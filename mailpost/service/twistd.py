@@ -33,7 +33,9 @@ class Options(usage.Options, AuthOptionMixin):
     """What can stand behind `twistd mailpost`."""
 
     synopsis = "[--config FILE [--check] | --demo [--data DIR]] [--auth TYPE[:ARGUMENTS]]..."
-    longdesc = "Serves mail in Maildirs over IMAP. `twistd -n mailpost --demo` shows it without any configuration."
+    longdesc = (
+        "Serves mail in Maildirs over IMAP and POP3. `twistd -n mailpost --demo` shows it without any configuration."
+    )
     optFlags = [
         ["check", None, "Say what is wrong with the configuration, or what would be listened on, and exit."],
         ["demo", None, "Serve a demonstration account on loopback; user demo, password demo."],

@@ -125,6 +125,36 @@ class IMailAccount(Interface):
         """The caller is done with this account; the last one lets the store close it when it likes."""
 
 
+class IMaildropAccount(Interface):
+    """What POP3 needs of an account that is an IMailAccount too. Without it the account has no POP3."""
+
+    def maildrop() -> Answer[IMaildrop]:
+        """Open INBOX for a POP3 session, which no other one has until it is released, here or in another process.
+
+        Raises IN_USE. Sessions of IMAP go on beside it. RFC: 1939 §4 (exclusive-access lock)
+        """
+
+
+class IMaildrop(Interface):
+    """INBOX, while a POP3 session has it."""
+
+    mailbox = Attribute("IMailpostMailbox: INBOX; not to be released by itself.")
+    uidls = Attribute("Mapping[int, str]: UID -> UIDL, of those messages whose UIDL another server has settled.")
+
+    def remove(uids: Sequence[int]) -> Answer[list[int]]:
+        """Remove messages for good, with \\Deleted or without: all of them or, when it raises, none.
+
+        Args:
+            uids: ascending; those that are gone are passed over.
+
+        Returns:
+            The UIDs removed.
+        """
+
+    def release() -> None:
+        """Let others have it; called once, at once."""
+
+
 class ISpool(Interface):
     """A message on its way in; given to `append` inside a NewMessage when it is whole."""
 

@@ -8,6 +8,8 @@
 separator is "/", or a Deferred or coroutine for one. A store that keeps its mail takes `PersistentStoreContract` and
 adds `reopen(closed_store)`.
 
+A store whose accounts POP3 can serve (`IMaildropAccount`) takes `MaildropContract` beside it.
+
 The tests use nothing but `mailpost.storage.interfaces`; what they ask for is what protocols rely on.
 """
 
@@ -20,6 +22,7 @@ from mailpost.testing.contract.folders import (
     StatusContract,
     SubscriptionsContract,
 )
+from mailpost.testing.contract.maildrop import MaildropContract
 from mailpost.testing.contract.messages import (
     AppendContract,
     CopyContract,
@@ -30,6 +33,8 @@ from mailpost.testing.contract.messages import (
 from mailpost.testing.contract.searching import SearchContract
 from mailpost.testing.contract.sessions import PersistenceContract, SessionsContract
 from mailpost.testing.contract.usage import UsageContract
+
+__all__ = ["MaildropContract", "PersistentStoreContract", "StoreContract"]
 
 
 class StoreContract(

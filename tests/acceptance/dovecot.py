@@ -23,7 +23,7 @@ _CONFIG = """\
 base_dir = {folder}/run
 state_dir = {folder}/state
 log_path = {folder}/log
-protocols = imap
+protocols = {protocols}
 listen = 127.0.0.1
 ssl = no
 disable_plaintext_auth = no
@@ -33,10 +33,7 @@ first_valid_gid = 1
 mail_uid = {user}
 mail_gid = {user}
 mail_location = maildir:{mail}/%u{layout}
-passdb {{
-  driver = static
-  args = password=pass
-}}
+{passdb}
 userdb {{
   driver = static
   args = uid={user} gid={user} home={folder}/home/%u
@@ -59,6 +56,30 @@ service stats {{
   }}
 }}
 """
+_POP3 = """\
+service pop3-login {{
+  inet_listener pop3 {{
+    port = {pop3_port}
+  }}
+  inet_listener pop3s {{
+    port = 0
+  }}
+}}
+"""
+_ANYBODY = """\
+passdb {
+  driver = static
+  args = password=pass
+}"""
+_LISTED = """\
+auth_debug = yes
+passdb {{
+  driver = passwd-file
+  args = {users}
+}}
+service auth {{
+  user = root
+}}"""
 
 
 def missing() -> str:
@@ -71,23 +92,41 @@ def missing() -> str:
     return "" if os.geteuid() == 0 else "only root can start Dovecot"
 
 
+HAS_POP3 = Path("/usr/lib/dovecot/pop3").exists()
+"""Whether the package dovecot-pop3d is there."""
+
+
 class Dovecot:
-    """Running from `start` to the end of the `with` block; any user, password "pass".
+    """Running from `start` to the end of the `with` block; any user, password "pass", or those of a file.
 
     Args:
         folder: its own files.
         mail: the Maildirs, one directory a user.
         layout: of the tree, such as ":LAYOUT=fs".
+        users: a users file; its logins are told in detail in the log.
     """
 
-    def __init__(self, folder: Path, mail: Path, layout: str = "") -> None:
+    def __init__(self, folder: Path, mail: Path, layout: str = "", users: Path | None = None) -> None:
         self.port = free_port()
+        self.pop3_port = free_port()
         self.folder = folder
         self._config = folder / "dovecot.conf"
         for name in ("run", "home"):
             (folder / name).mkdir(parents=True)
         shutil.chown(folder / "home", MAIL_USER, MAIL_USER)
-        self._config.write_text(_CONFIG.format(folder=folder, mail=mail, port=self.port, user=MAIL_USER, layout=layout))
+        passdb = _ANYBODY if users is None else _LISTED.format(users=users)
+        self._config.write_text(
+            (_CONFIG + _POP3 if HAS_POP3 else _CONFIG).format(
+                folder=folder,
+                mail=mail,
+                port=self.port,
+                pop3_port=self.pop3_port,
+                protocols="imap pop3" if HAS_POP3 else "imap",
+                user=MAIL_USER,
+                layout=layout,
+                passdb=passdb,
+            )
+        )
 
     def __enter__(self) -> Dovecot:
         with (self.folder / "out").open("ab") as out:
@@ -117,6 +156,17 @@ class Dovecot:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
             self._process.wait(20)
+
+    def try_login(self, user: str, password: str) -> str:
+        """What `doveadm auth test` says."""
+        done = subprocess.run(
+            ["doveadm", "-c", self._config, "auth", "test", user, password],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+        return done.stdout + done.stderr
 
     @property
     def log(self) -> str:

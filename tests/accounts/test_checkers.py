@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import hmac
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from twisted.cred.checkers import ICredentialsChecker, InMemoryUsernamePasswordDatabaseDontUse
-from twisted.cred.credentials import UsernamePassword
-from twisted.cred.error import UnauthorizedLogin
+from twisted.cred.credentials import CramMD5Credentials, UsernamePassword
+from twisted.cred.error import UnauthorizedLogin, UnhandledCredentials
 from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
@@ -16,9 +18,13 @@ from zope.interface.verify import verifyObject
 
 from mailpost.accounts.checkers import MOST_REMEMBERED, AnyChecker, DirectoryChecker, Remembered
 from mailpost.accounts.directory import PasswordFile
-from mailpost.accounts.interfaces import ILoginMechanisms, Refused
+from mailpost.accounts.interfaces import ILoginMechanisms, IScramVerifiers, Refused
 from mailpost.accounts.passwords import hashed
 from mailpost.accounts.realm import MailRealm
+from mailpost.accounts.scram import Exchange, ScramCredentials
+from mailpost.accounts.verifiers import Verifier, beside
+from mailpost.wire.sasl import parse_gs2
+from tests.scramclient import ScramClient
 
 JOE = hashed(b"secret", "SCRAM-SHA-256")
 
@@ -172,5 +178,132 @@ def test_several_checkers_are_asked_in_turn(site: Site) -> None:
     with pytest.raises(UnauthorizedLogin):
         result(both.requestAvatarId(UsernamePassword(b"ann", b"secret")))
     assert both.mechanisms() == {"PLAIN", "LOGIN"}
+    assert AnyChecker([site.checker]).mechanisms() == {"PLAIN", "LOGIN"}
     assert AnyChecker([both, ScramOnly()]).mechanisms() == {"PLAIN"}
     assert AnyChecker([]).mechanisms() == frozenset()
+
+
+# -- SCRAM and CRAM-MD5
+
+
+def proof(checker: Any, name: str, password: str, mechanism: str = "SCRAM-SHA-256") -> ScramCredentials:
+    """What a client with this password brings, after it was shown what the checker has for this name."""
+    exchange = Exchange(mechanism)
+    client = ScramClient(mechanism, name, password)
+    user = exchange.begin(*parse_gs2(client.first())).encode()
+    kept = result(Deferred.fromCoroutine(checker.find_verifier(user, mechanism)))
+    kept = kept or result(Deferred.fromCoroutine(checker.decoy_verifier(user, mechanism)))
+    return exchange.finish(client.final(exchange.server_first(kept)))
+
+
+@pytest.fixture(params=["PLAIN", "SCRAM-SHA-256", "beside"])
+def scram_site(request: pytest.FixtureRequest, tmp_path: Path) -> Site:
+    if request.param != "beside":
+        return Site(tmp_path, f"joe:{hashed(b'secret', request.param)}\nlocked:!\n")
+    stored = hashed(b"secret", "PBKDF2")
+    return Site(tmp_path, f"joe:{stored}\nlocked:!\n#mailpost_scram:joe:{beside(stored, b'secret')}\n")
+
+
+def test_a_proof_lets_in(scram_site: Site) -> None:
+    verifyObject(IScramVerifiers, scram_site.checker)
+    scram_site.login(b"joe", b"secret")
+    assert "SCRAM-SHA-256" in scram_site.checker.mechanisms()
+    credentials = proof(scram_site.checker, "Joe", "secret")
+    assert result(scram_site.checker.requestAvatarId(credentials)) == b"joe"
+    assert credentials.server_final.startswith(b"v=")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("joe", "wrong password"),
+        ("nobody", "no such user"),
+        ("../joe", "no such user"),
+        ("locked", "this user may not log in"),
+    ],
+)
+def test_a_wrong_proof_has_a_reason_for_the_log(scram_site: Site, name: str, reason: str) -> None:
+    both = AnyChecker([InMemoryUsernamePasswordDatabaseDontUse(), scram_site.checker])
+    for checker in (scram_site.checker, both):
+        for password in ("wrong", "secret") if name != "joe" else ("wrong",):
+            credentials = proof(checker, name, password)
+            with pytest.raises(Refused, match=f"^{reason}$"):
+                result(checker.requestAvatarId(credentials))
+            assert credentials.server_final == b""
+
+
+def test_challenges_do_not_tell_who_is_a_user(scram_site: Site) -> None:
+    def shown(name: bytes) -> tuple[int, int, bytes]:
+        before = scram_site.tests
+        found = result(Deferred.fromCoroutine(scram_site.checker.find_verifier(name, "SCRAM-SHA-256")))
+        if found is None:
+            found = result(Deferred.fromCoroutine(scram_site.checker.decoy_verifier(name, "SCRAM-SHA-256")))
+        assert isinstance(found, Verifier)
+        return scram_site.tests - before, found.iterations, found.salt
+
+    for known, unknown in ((b"joe", b"nobody"), (b"JOE", b"NOBODY")):
+        assert shown(known)[:2] == shown(unknown)[:2], "as much work in a thread, as many iterations"
+        assert len(shown(known)[2]) == len(shown(unknown)[2])
+    for name in (b"joe", b"nobody", b"locked", b"\xff", b""):
+        assert shown(name) == shown(name)
+    assert shown(b"NOBODY") == shown(b"nobody")
+    assert shown(b"JOE") == shown(b"joe")
+    assert len({shown(name)[2] for name in (b"joe", b"nobody", b"some", b"locked", b"\xff")}) == 5
+
+
+def test_a_password_changed_meanwhile_is_not_proven_by_the_old_one(scram_site: Site) -> None:
+    credentials = proof(scram_site.checker, "joe", "secret")
+    scram_site.path.write_text(f"joe:{hashed(b'other', 'SCRAM-SHA-256')}\n")
+    scram_site.clock.advance(1)
+    with pytest.raises(Refused, match="changed meanwhile"):
+        result(scram_site.checker.requestAvatarId(credentials))
+
+
+def test_the_old_password_is_out_when_another_program_changed_the_hash(tmp_path: Path) -> None:
+    stored = hashed(b"secret", "PBKDF2")
+    site = Site(tmp_path, f"joe:{stored}\n#mailpost_scram:joe:{beside(stored, b'secret')}\n")
+    site.login(b"joe", b"secret")
+    site.path.write_text(site.path.read_text().replace(stored, hashed(b"other", "PBKDF2")))
+    site.clock.advance(1)
+    assert site.login(b"joe", b"other") == b"joe"
+    assert site.checker.mechanisms() == {"PLAIN", "LOGIN"}
+    for password in ("secret", "other"):
+        with pytest.raises(Refused, match="wrong password"):
+            result(site.checker.requestAvatarId(proof(site.checker, "joe", password)))
+
+
+def test_cram_md5_where_the_password_itself_is_stored(tmp_path: Path) -> None:
+    def answer(site: Site, user: bytes, password: bytes) -> object:
+        credentials = CramMD5Credentials()
+        credentials.challenge = b"<1896.697170952@postoffice.reston.mci.net>"
+        credentials.username = user
+        credentials.response = hmac.new(password, credentials.challenge, "md5").hexdigest().encode()
+        return result(AnyChecker([site.checker]).requestAvatarId(credentials))
+
+    site = Site(tmp_path, "tim:{PLAIN}tanstaaftanstaaf\nlocked:!\n")
+    assert answer(site, b"tim", b"tanstaaftanstaaf") == b"tim"
+    for user, password, reason in (
+        (b"tim", b"x", "wrong password"),
+        (b"nobody", b"tanstaaftanstaaf", "no such user"),
+        (b"locked", b"", "may not log in"),
+    ):
+        with pytest.raises(Refused, match=reason):
+            answer(site, user, password)
+    site.path.write_text(f"tim:{JOE}\n")
+    site.clock.advance(1)
+    for password in (b"", b"secret"):
+        with pytest.raises(Refused, match="wrong password"):
+            answer(site, b"tim", password)
+
+
+def test_checkers_get_only_what_they_take(scram_site: Site) -> None:
+    scram_site.login(b"joe", b"secret")
+    memory = InMemoryUsernamePasswordDatabaseDontUse(ann=b"word")
+    both = AnyChecker([memory, scram_site.checker])
+    assert both.mechanisms() == {"PLAIN", "LOGIN"}, "not everybody can use SCRAM"
+    assert result(both.requestAvatarId(proof(both, "joe", "secret"))) == b"joe"
+    with pytest.raises(UnhandledCredentials):
+        result(AnyChecker([memory]).requestAvatarId(proof(both, "joe", "secret")))
+    assert result(Deferred.fromCoroutine(AnyChecker([memory]).find_verifier(b"joe", "SCRAM-SHA-256"))) is None
+    with pytest.raises(UnauthorizedLogin):
+        result(Deferred.fromCoroutine(AnyChecker([memory]).decoy_verifier(b"joe", "SCRAM-SHA-256")))

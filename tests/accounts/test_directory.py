@@ -12,8 +12,19 @@ from twisted.logger import globalLogPublisher
 from zope.interface.verify import verifyObject
 
 from mailpost.accounts.account import User, UserNameError
-from mailpost.accounts.directory import PasswordFile, UserListError, add, change, names, parse, remove
+from mailpost.accounts.directory import (
+    PasswordFile,
+    UserListError,
+    add,
+    change,
+    names,
+    parse,
+    remove,
+    scram_note,
+)
 from mailpost.accounts.interfaces import IUserDirectory
+from mailpost.accounts.passwords import hashed
+from mailpost.accounts.verifiers import Verifier, beside
 
 TEXT = """\
 # people
@@ -171,3 +182,95 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     add(link, "joe", "{PLAIN}x")
     assert link.is_symlink()
     assert names(tmp_path / "real" / "users") == ["joe"]
+
+
+# -- SCRAM
+
+HASH = "{PBKDF2}$1$salt$50000$" + "0" * 40
+
+
+def mechanisms(directory: PasswordFile, clock: Clock, path: Path, text: str) -> frozenset[str]:
+    path.write_text(text)
+    clock.advance(1)
+    directory.mechanisms()
+    return directory.mechanisms()
+
+
+def test_what_all_users_can_use_changes_with_the_file(tmp_path: Path) -> None:
+    clock, path = Clock(), tmp_path / "users"
+    directory = PasswordFile(path, run, clock.seconds)
+    password, both = {"PLAIN", "LOGIN"}, {"SCRAM-SHA-256", "SCRAM-SHA-1"}
+    scram = hashed(b"x", "SCRAM-SHA-256")
+    beside_it = f"#mailpost_scram:ann:{beside(HASH, b'x')}\n"
+    for text, more in (
+        ("", set()),
+        ("ann:!\n", set()),
+        ("ann:{PLAIN}x\njoe:{CLEAR}y\n", both | {"CRAM-MD5"}),
+        ("ann:{PLAIN}x\njoe:!\n", both | {"CRAM-MD5"}),
+        (f"ann:{{PLAIN}}x\njoe:{scram}\n", {"SCRAM-SHA-256"}),
+        (f"ann:{hashed(b'x', 'SCRAM-SHA-1')}\n", {"SCRAM-SHA-1"}),
+        (f"ann:{HASH}\n{beside_it}joe:{{PLAIN}}x\n", both),
+        (f"{beside_it}ann:{HASH}:::\r\n", both),
+        (f"ann:{HASH}\n{beside_it}joe:{HASH}\n", set()),
+        (f"ann:{HASH}1\n{beside_it}", set()),
+        ("ann:{SCRAM-SHA-256}rubbish\n", set()),
+        ("ann:{SCRAM-SHA-256}" + str(Verifier.of("SCRAM-SHA-256", b"x", b"short")) + "\n", set()),
+    ):
+        assert mechanisms(directory, clock, path, text) == password | more, text
+
+
+def test_who_keeps_scram_from_being_announced_is_told(tmp_path: Path) -> None:
+    events = Events()
+    globalLogPublisher.addObserver(events)
+    path = tmp_path / "users"
+    path.write_text(f"ann:{{PLAIN}}secret\njoe:{HASH}\n#mailpost_scram:ann:*\n#mailpost_scram:nobody:x\n")
+    try:
+        PasswordFile(path, run, Clock().seconds).load()
+    finally:
+        globalLogPublisher.removeObserver(events)
+    told = "\n".join(events)
+    assert "SCRAM-SHA-256 is not announced: there is no verifier for joe" in told
+    assert "line 3: the SCRAM verifiers of ann cannot be read" in told
+    assert "secret" not in told
+    assert scram_note(parse(f"joe:{HASH}\n").users) == ""
+    assert scram_note(parse("joe:{PLAIN}x\nann:!\n").users) == ""
+    many = "ann:{PLAIN}x\n" + "".join(f"u{number}:{HASH}\n" for number in range(7))
+    assert scram_note(parse(many).users).endswith(" for u0, u1, u2, u3, u4 and 2 more")
+
+
+def test_verifiers_go_with_the_password_they_are_of(tmp_path: Path) -> None:
+    path = tmp_path / "users"
+    add(path, "ann", HASH, "first")
+    add(path, "joe", HASH, "second")
+    assert path.read_text() == (
+        f"ann:{HASH}::::::\n#mailpost_scram:ann:first\njoe:{HASH}::::::\n#mailpost_scram:joe:second\n"
+    )
+    change(path, "ann", "{PLAIN}x", "third")
+    assert path.read_text().startswith("ann:{PLAIN}x::::::\n#mailpost_scram:ann:third\njoe:")
+    change(path, "ann", "{PLAIN}x")
+    assert path.read_text().startswith("ann:{PLAIN}x::::::\njoe:")
+    remove(path, "joe")
+    assert path.read_text() == "ann:{PLAIN}x::::::\n"
+
+
+def test_a_changed_hash_makes_the_verifiers_void() -> None:
+    text = f"ann:{HASH}\n#mailpost_scram:ann:{beside(HASH, b'x')}\n"
+    assert len(parse(text).users["ann"].verifiers) == 2
+    assert parse(text.replace("ann:{PBKDF2}", "ann:{PLAIN}")).users["ann"].verifiers == ()
+
+
+def test_the_salts_of_decoys_outlive_the_process_and_are_nobodys(tmp_path: Path) -> None:
+    path = tmp_path / "users"
+    for name in ("ann", "joe", "kurt"):
+        add(path, name, HASH, beside(HASH, b"x"))
+
+    def salts(name: str) -> list[bytes]:
+        directory = PasswordFile(path, run, Clock().seconds)
+        directory.load()
+        return [each.salt for each in directory.decoy(name).verifiers]
+
+    assert salts("nobody") == salts("nobody") == salts("NoBody")
+    real = [each.salt for user in parse(path.read_text()).users.values() for each in user.verifiers]
+    some = [salt for number in range(20) for salt in salts(f"u{number}")]
+    assert len({*real, *some}) == len(real) + len(some) == 46
+    assert {len(salt) for salt in some} == {len(salt) for salt in real}

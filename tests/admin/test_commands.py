@@ -14,6 +14,7 @@ import pytest
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
+from mailpost.accounts import directory
 from mailpost.accounts.passwords import verify
 from mailpost.admin import commands
 from mailpost.admin.commands import CommandError
@@ -98,6 +99,19 @@ class Tests(TestCase):
             self.out.getvalue().splitlines()[-2:],
             ["ann    2.00kB of 2.00GB, 1 messages of 1000 messages", "bobby  2.00kB, 1 messages"],
         )
+
+    def test_verifiers_for_scram_are_kept_beside_the_hash(self) -> None:
+        for stdin, function, word in (
+            (b"secret\n", commands.add_user, "add"),
+            (b"other\n", commands.change_password, "passwd"),
+        ):
+            self.run_command(function, "user", word, "ann", "--password-stdin", "--scheme", "PBKDF2", stdin=stdin)
+            line, comment = self.users().splitlines()
+            self.assertTrue(comment.startswith("#mailpost_scram:ann:"))
+            user = directory.parse(self.users()).users["ann"]
+            self.assertEqual([each.mechanism for each in user.verifiers], ["SCRAM-SHA-256", "SCRAM-SHA-1"])
+            self.assertTrue(all(each.made_from(stdin.strip()) for each in user.verifiers))
+            self.assertTrue(verify(line.split(":")[1], stdin.strip()))
 
     def test_a_password_needs_a_terminal_or_the_option(self) -> None:
         with pytest.raises(CommandError, match="--password-stdin"):

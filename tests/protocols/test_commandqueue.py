@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import pytest
@@ -223,12 +223,12 @@ def test_an_answer_may_have_a_limit_of_its_own() -> None:
 
 def test_an_endless_line_takes_no_memory_and_is_told_of_once() -> None:
     session = Session(Clock())
-    started = perf_counter()
+    started = process_time()
     for _ in range(2000):
         session.queue.data_received(b"x" * PIECE)
         assert session.queue.buffered <= LIMIT + 1
     assert session.seen == [Line(b"", too_long=True)]
-    assert perf_counter() - started < 2
+    assert process_time() - started < 2
     session.queue.data_received(b"\r\nNOOP\r\n")
     assert session.seen[1:] == [Line(b"NOOP")]
 
@@ -301,9 +301,9 @@ def test_a_handler_that_raises_ends_the_queue() -> None:
 
 def test_octet_by_octet_takes_linear_time() -> None:
     session = Session(Clock(), limit=100_000)
-    started = perf_counter()
+    started = process_time()
     for _ in range(100_000):
         session.queue.data_received(b"x")
     session.queue.data_received(b"\r\n")
     assert session.seen == [Line(b"x" * 100_000)]
-    assert perf_counter() - started < 3
+    assert process_time() - started < 3

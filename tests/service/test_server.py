@@ -72,7 +72,9 @@ class Lines(Protocol):
         return seen
 
 
-class Tests(TestCase):
+class Site(TestCase):
+    """A folder for a server, and connections to it."""
+
     def setUp(self) -> None:
         self.folder = Path(self.mktemp()).absolute()
         self.folder.mkdir()
@@ -102,6 +104,8 @@ class Tests(TestCase):
         client: Lines = found.wrappedProtocol if tls else found
         return client
 
+
+class Tests(Site):
     async def test_log_in_and_stop(self) -> None:
         server = self.start(self.config())
         client = await self.connect()

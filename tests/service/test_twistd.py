@@ -175,8 +175,8 @@ class DemoTests(TestCase):
         self.folder = Path(self.mktemp()).absolute()
 
     async def start(self, folder: Path) -> tuple[DemoServer, Any]:
-        server = build(demo_config(folder, port=0), reactor)
-        shown = DemoServer(server, reactor, folder, port=0)
+        server = build(demo_config(folder, port=0, pop3_port=0), reactor)
+        shown = DemoServer(server, reactor, folder, port=0, pop3_port=0)
         shown.privilegedStartService()
         shown.startService()
         return shown, server
@@ -219,8 +219,8 @@ class DemoTests(TestCase):
         (self.folder / "mail").mkdir(parents=True)
         (self.folder / "mail" / "demo").write_text("in the way")
         stopped: Deferred[None] = Deferred()
-        server = build(demo_config(self.folder, port=0), reactor)
-        shown = DemoServer(server, _Reactor(stopped), self.folder, port=0)
+        server = build(demo_config(self.folder, port=0, pop3_port=0), reactor)
+        shown = DemoServer(server, _Reactor(stopped), self.folder, port=0, pop3_port=0)
         shown.privilegedStartService()
         shown.startService()
         await stopped

@@ -7,11 +7,11 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.storage.memory import MemoryStore
 from mailpost.storage.records import DEFAULT_FOLDERS, NewMessage, SpecialUse
-from mailpost.testing.storesuite import StoreContract
+from mailpost.testing.storesuite import MaildropContract, StoreContract
 from mailpost.wire.imap.structures import summarise
 
 
-class MemoryStoreTests(StoreContract, TestCase):
+class MemoryStoreTests(StoreContract, MaildropContract, TestCase):
     def make_store(self) -> MemoryStore:
         return MemoryStore(summarise)
 

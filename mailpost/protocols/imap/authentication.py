@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from twisted.mail.interfaces import IAccountIMAP
 
-from mailpost.protocols.connection import ConnectionRecord, is_encrypted
+from mailpost.protocols.connection import ConnectionRecord, is_encrypted, tls_exporter
 from mailpost.protocols.imap.commands.context import TlsState
 from mailpost.protocols.imap.settings import ImapSettings
 from mailpost.protocols.login import LoggedIn, Login
@@ -44,6 +44,7 @@ class ServerAuthentication:
             portal=server.portal,
             interfaces=(IMailAccount, IAccountIMAP),
             encrypted=lambda: self.tls is TlsState.ACTIVE,
+            channel_binding=lambda: tls_exporter(server.transport),
             allow_plaintext_auth=settings.allow_plaintext_auth,
             by_password=server.authenticateLogin,
         )

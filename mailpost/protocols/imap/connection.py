@@ -17,10 +17,11 @@ from typing import Any, cast
 from twisted.cred.credentials import UsernamePassword
 from twisted.cred.portal import Portal
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IAddress, IDelayedCall, IHandshakeListener, IReactorTime
 from twisted.internet.protocol import ServerFactory, connectionDone
 from twisted.mail import imap4
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from mailpost.accounts.interfaces import ILoginMechanisms
 from mailpost.mail.errors import ErrorKind, MailError
@@ -30,6 +31,7 @@ from mailpost.protocols.connection import (
     Connections,
     Outflow,
     address_of,
+    awaits_handshake,
     is_encrypted,
     keep_alive,
     send_now,
@@ -104,6 +106,7 @@ class Installed(tuple[Any, ...]):
         return entry
 
 
+@implementer(IHandshakeListener)
 class MailpostIMAP4Server(imap4.IMAP4Server):
     """One IMAP connection."""
 
@@ -135,6 +138,7 @@ class MailpostIMAP4Server(imap4.IMAP4Server):
         self._stock_run: StockRun | None = None
         self._counted = False
         self._hung_up = False
+        self._greeting_due = False
         self._cut: IDelayedCall | None = None
 
     # -- the transport
@@ -153,6 +157,17 @@ class MailpostIMAP4Server(imap4.IMAP4Server):
             super().connectionMade()
         else:
             self.session.say_goodbye(b"[UNAVAILABLE] Too many connections from your address", "too many connections")
+
+    def sendServerGreeting(self) -> None:
+        """Greet the client; where TLS comes first, behind it: only then is it known what can be announced."""
+        self._greeting_due = awaits_handshake(self.transport, self)
+        if not self._greeting_due:
+            super().sendServerGreeting()
+
+    def handshakeCompleted(self) -> None:
+        """TLS is there."""
+        if self._greeting_due:
+            self.sendServerGreeting()
 
     def dataReceived(self, data: bytes) -> None:
         """Octets have come."""

@@ -24,7 +24,7 @@ from mailpost.mail.summary import Summariser
 from mailpost.storage.changehub import ChangeHub
 from mailpost.storage.index import usage
 from mailpost.storage.index.messages import Spans
-from mailpost.storage.interfaces import IMailAccount
+from mailpost.storage.interfaces import IMailAccount, IMaildropAccount
 from mailpost.storage.live import LiveMailbox
 from mailpost.storage.maildir import counting, scan, tree, writing
 from mailpost.storage.maildir.batch import Batches
@@ -32,6 +32,7 @@ from mailpost.storage.maildir.delivery import Spool
 from mailpost.storage.maildir.lane import FolderInfo, Lane
 from mailpost.storage.maildir.layout import Layout
 from mailpost.storage.maildir.mailbox import MaildirMailbox
+from mailpost.storage.maildir.maildrop import MaildirMaildrop, open_maildrop
 from mailpost.storage.maildir.opening import OpenedFiles
 from mailpost.storage.maildir.reading import Reading
 from mailpost.storage.maildir.registry import Registry
@@ -50,7 +51,7 @@ LOOK_SECONDS = 2.0
 _EVERYTHING = (1, 0xFFFF_FFFF)
 
 
-@implementer(IMailAccount)
+@implementer(IMailAccount, IMaildropAccount)
 class MaildirAccount:
     """An open account; made by `MaildirStore`.
 
@@ -209,6 +210,12 @@ class MaildirAccount:
             mailbox.release()
             raise MailError(ErrorKind.NO_SUCH_FOLDER, "There is no such folder")
         return mailbox
+
+    async def maildrop(self) -> MaildirMaildrop:
+        """INBOX for a POP3 session, locked until it is released."""
+        return await open_maildrop(
+            self.workers, self._opened.maildrop_lock, self._lane.files, partial(self.open, INBOX)
+        )
 
     def _mailbox(self, info: FolderInfo, live: LiveMailbox) -> MaildirMailbox:
         """A folder's columns have come: watch its directories from now on."""

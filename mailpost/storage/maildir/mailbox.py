@@ -255,6 +255,15 @@ class MaildirMailbox:
             return []
         return await self._home.expunge(self.folder, spans, origin)
 
+    async def remove(self, uids: Sequence[int]) -> list[int]:
+        """Remove messages, all or none, whether they have \\Deleted or not."""
+        self._check()
+        if not (spans := self._spans(uids)):
+            return []
+        gone = await self._workers.write_in_need(writing.remove, self.folder.number, spans, None)
+        self._workers.drop(self.folder, gone)
+        return gone
+
     async def copy(self, uids: Sequence[int], target: str, move: bool = False, origin: object | None = None) -> Copied:
         """Copy or move."""
         self._check()

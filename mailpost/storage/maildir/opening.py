@@ -15,6 +15,8 @@ from mailpost.storage.index.state import STATE_FILE, DamagedError, Readers, Stat
 from mailpost.storage.maildir.files import Ballast, mail_errors, make_directories
 from mailpost.storage.maildir.layout import open_root
 
+MAILDROP_LOCK_FILE = "pop3.lock"
+"""Empty; whoever has it locked has the maildrop."""
 _GENERATION = "generation"
 _PREFIX = "mailpost-"
 """What our files in a Maildir's root begin with."""
@@ -32,6 +34,8 @@ class OpenedFiles:
     cache_readers: Readers
     generation: Generation
     ballast: Ballast
+    maildrop_lock: str
+    """The path of the file that a POP3 session locks."""
     is_new: bool
     """The root was not there before."""
     is_rebuilt: bool
@@ -96,6 +100,7 @@ def open_files(root: Path, index: Path | None) -> OpenedFiles:
                 continues=is_clean or not generation.alone,
                 is_clean=is_clean,
                 ballast=ballast,
+                maildrop_lock=place + MAILDROP_LOCK_FILE,
                 is_new=is_new,
                 is_rebuilt=not (is_new or was_there),
                 set_aside=set_aside,

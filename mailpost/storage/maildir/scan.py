@@ -428,14 +428,24 @@ def renumber(lane: Lane, folder: LaneFolder, theirs: UidList) -> None:
     else:
         row.uidvalidity = new_uidvalidity(lane.db, int(time.time()), row.uidvalidity + 1)
         files = lane.own_files(folder)
-        folder.uidlist = write_uidlist(files.directory, UidList(row.uidvalidity, 1, theirs.guid))
-        row.reserved, row.listed = 1, 0
+        kept = _kept(theirs)
+        folder.uidlist = write_uidlist(
+            files.directory, UidList(row.uidvalidity, len(kept) + 1, theirs.guid, kept, theirs.extensions)
+        )
+        row.reserved, row.listed = (0, len(kept)) if kept else (1, 0)
     row.uidnext, row.first_recent, row.cur_mtime = 1, 1, 0
     row.remembered = row.highest_modseq
     lane.watched.discard(row.id)
     lane.save(folder)
     lane.news(lane.listener.vanished, row.id)
     lane.tell_tree()
+
+
+def _kept(theirs: UidList) -> dict[str, UidEntry]:
+    """The lines of a list with new UIDs, if any has a UIDL: POP3 clients know messages by those, and by no UID."""
+    if not any(entry.uidl for entry in theirs.entries.values()):
+        return {}
+    return {base: entry._replace(uid=at) for at, (base, entry) in enumerate(theirs.entries.items(), 1)}
 
 
 def conflicts(lane: Lane, folder: LaneFolder, theirs: UidList) -> bool:

@@ -40,7 +40,12 @@ class UidEntry(NamedTuple):
 
     uid: int
     extensions: str = ""
-    """The fields between UID and name as they stand, such as "W1234 P00a1" (`P` is a POP3 UIDL)."""
+    """The fields between UID and name as they stand, such as "W1234 P00a1"."""
+
+    @property
+    def uidl(self) -> str:
+        """The `P` field: the UIDL that POP3 clients were told; "" where there is none."""
+        return next((each[1:] for each in self.extensions.split(" ") if each.startswith("P")), "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -246,6 +246,15 @@ def expunge(lane: Lane, number: int, spans: Spans | None, origin: object) -> lis
     return [uid for uid, _ in doomed]
 
 
+def remove(lane: Lane, number: int, spans: Spans, origin: object) -> list[int]:
+    """Remove all messages of these spans, in one commit: their UIDs."""
+    folder = lane.folder(number)
+    doomed = [row for span in spans for row in messages.names(lane.db, number, span)]
+    if doomed:
+        _take_out(lane, folder, doomed, origin)
+    return [uid for uid, _ in doomed]
+
+
 def _take_out(lane: Lane, folder: LaneFolder, doomed: Sequence[tuple[int, str]], origin: object) -> None:
     uids = [uid for uid, _ in doomed]
     modseq = lane.modseq(folder)

@@ -196,6 +196,13 @@ class MemoryMailbox:
         self.take_out(gone, origin)
         return gone
 
+    def remove(self, uids: Sequence[int]) -> list[int]:
+        """Remove messages, whether they have \\Deleted or not."""
+        self._check()
+        gone = [self.live.uids[at] for at in self.live.positions(uids)]
+        self.take_out(gone, None)
+        return gone
+
     def copy(self, uids: Sequence[int], target: str, move: bool = False, origin: object | None = None) -> Copied:
         """Copy or move to another folder, or to this one."""
         self._check()

@@ -18,7 +18,7 @@ from mailpost.mail.flags import RECENT, intern_flags
 from mailpost.mail.foldertree import INBOX, above, below, canonical_name, known_name, moved, tree
 from mailpost.mail.lineends import normalised
 from mailpost.mail.summary import Summariser
-from mailpost.storage.interfaces import IMailAccount, IMailStore, ISpool
+from mailpost.storage.interfaces import IMailAccount, IMaildrop, IMaildropAccount, IMailStore, ISpool
 from mailpost.storage.memory.mailbox import MemoryMailbox, Message, no_such
 from mailpost.storage.records import (
     DEFAULT_FOLDERS,
@@ -75,7 +75,7 @@ class MemoryStore:
         self._accounts.clear()
 
 
-@implementer(IMailAccount)
+@implementer(IMailAccount, IMaildropAccount)
 class MemoryAccount:
     """The folders of one user."""
 
@@ -87,6 +87,7 @@ class MemoryAccount:
         self._quota = store.quota
         self._mailboxes: dict[str, MemoryMailbox] = {}
         self._uidvalidity = 0
+        self._has_maildrop = False
         self.create(INBOX)
         self._subscriptions = frozenset([INBOX])
 
@@ -206,6 +207,16 @@ class MemoryAccount:
             replaced[0].take_out([replaced[1]], origin)
         return Appended(box.live.uidvalidity, uids)
 
+    def maildrop(self) -> MemoryMaildrop:
+        """INBOX for a POP3 session."""
+        if self._has_maildrop:
+            raise MailError(ErrorKind.IN_USE, "Another POP3 session has this mailbox open")
+        self._has_maildrop = True
+        return MemoryMaildrop(self._mailboxes[INBOX], self._maildrop_released)
+
+    def _maildrop_released(self) -> None:
+        self._has_maildrop = False
+
     def release(self) -> None:
         """The account stays."""
 
@@ -217,6 +228,17 @@ class MemoryAccount:
     def _next_uidvalidity(self) -> int:
         self._uidvalidity = max(self._uidvalidity + 1, int(self._clock()))
         return self._uidvalidity
+
+
+@implementer(IMaildrop)
+class MemoryMaildrop:
+    """INBOX, while a POP3 session has it."""
+
+    def __init__(self, mailbox: MemoryMailbox, release: Callable[[], None]) -> None:
+        self.mailbox = mailbox
+        self.uidls: Mapping[int, str] = {}
+        self.remove = mailbox.remove
+        self.release = release
 
 
 @implementer(ISpool)

@@ -8,11 +8,11 @@ from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
 from mailpost.storage.maildir.store import MaildirStore
-from mailpost.testing.storesuite import PersistentStoreContract
+from mailpost.testing.storesuite import MaildropContract, PersistentStoreContract
 from mailpost.wire.imap.structures import summarise
 
 
-class MaildirStoreTests(PersistentStoreContract, TestCase):
+class MaildirStoreTests(PersistentStoreContract, MaildropContract, TestCase):
     def make_store(self) -> MaildirStore:
         self.place = Path(self.mktemp())
         return self._store()

@@ -1,0 +1,296 @@
+"""The POP3 server: Twisted's class with another session inside.
+
+`MailpostPOP3` is a `twisted.mail.pop3.POP3`: the do_* methods, `listCapabilities`, the portal, the factory and the idle
+timer are the base class's. Replaced is how commands come in (one at a time, in bounded memory), and every command,
+since each of the base class's has a fault that no override of a part of it could mend. A subclass may add or override
+do_* methods, which get their arguments as bytes and may be `async`; they answer through `successResponse`,
+`failResponse` and `sendLine`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from twisted.cred.portal import Portal
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
+from twisted.internet.protocol import ServerFactory, connectionDone
+from twisted.mail import pop3
+from twisted.python.failure import Failure
+
+from mailpost.accounts.interfaces import ILoginMechanisms
+from mailpost.protocols.connection import (
+    LINGER,
+    ConnectionRecord,
+    Connections,
+    Outflow,
+    address_of,
+    is_encrypted,
+    keep_alive,
+    send_now,
+    tls_exporter,
+    why_lost,
+)
+from mailpost.protocols.login import Login, Penalties
+from mailpost.protocols.pop3.authorization import Authorization
+from mailpost.protocols.pop3.maildrop import Maildrop
+from mailpost.protocols.pop3.session import Session, not_now
+from mailpost.protocols.pop3.settings import Pop3Settings
+from mailpost.protocols.pop3.transaction import Transaction
+from mailpost.protocols.sasl import SaslServer
+from mailpost.wire.pop3 import responses
+from mailpost.wire.pop3.commands import CommandError
+
+SENT_AT_ONCE = 16 << 10
+"""Answers up to so many octets are not left for the next turn of the reactor; longer ones are, in fairness."""
+
+
+class MailpostPOP3(Authorization, Transaction, pop3.POP3):
+    """One POP3 connection."""
+
+    transport: Any
+    factory: Any
+    mbox: Maildrop | None
+    portal: Portal | None  # type: ignore[assignment]
+
+    AUTH_CMDS = [b"CAPA", b"USER", b"PASS", b"AUTH", b"STLS", b"UTF8", b"LANG", b"QUIT"]
+    """Commands that need no login. RFC: 1939 §4"""
+    BEFORE_LOGIN = [b"USER", b"PASS", b"AUTH", b"STLS", b"UTF8"]
+    """Commands that are over with it."""
+
+    # Of the base class: insecure (see `authorization`), obsolete (RFC 1460), a joke.
+    do_APOP = do_LAST = do_RPOP = None  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        *,
+        settings: Pop3Settings | None = None,
+        tls: Any = None,
+        challengers: dict[bytes, Any] | None = None,
+        clock: IReactorTime | None = None,
+        connections: Connections | None = None,
+        login: Login | None = None,
+    ) -> None:
+        """As a `POP3Factory` makes it for all its connections."""
+        self.settings = settings or Pop3Settings()
+        self.tls = tls
+        self.challengers = challengers or {}
+        self.clock = clock or _reactor()
+        self.timeOut = self.settings.login_timeout
+        self.magic = self.settings.hostname.encode("ascii", "replace") + b" mailpost ready"
+        self._connections = Connections(0, 0) if connections is None else connections
+        self._login = login or Login(self.clock, self._connections)
+        self._counted = False
+        self._hung_up = False
+        self._cut: IDelayedCall | None = None
+
+    # -- the transport
+
+    def connectionMade(self) -> None:
+        """A client is there: greet it, if it may come in. RFC: 1939 §4"""
+        transport = self.transport
+        keep_alive(transport)
+        self.record = ConnectionRecord("POP3", address_of(transport), self.clock)
+        self.record.encrypted = is_encrypted(transport)
+        self._outflow = Outflow(transport, self.clock, self.settings.write_timeout, self.cut)
+        self.session = Session(self, self.settings, self.clock, self._outflow)
+        self.sasl = SaslServer(
+            self._login,
+            self.record,
+            protocol="POP3",
+            portal=self.portal,
+            allow_plaintext_auth=self.settings.allow_plaintext_auth,
+            channel_binding=lambda: tls_exporter(self.transport),
+            challengers=self.challengers,
+        )
+        self._counted = self._connections.enter(self, self.record.address)
+        if self._counted:
+            super().connectionMade()
+            self.session.flush()
+        else:
+            self.session.say_goodbye(b"Too many connections from your address", "too many connections")
+
+    def dataReceived(self, data: bytes) -> None:
+        """Octets have come."""
+        if not self._hung_up:
+            self.record.octets_in += len(data)
+            self.session.queue.data_received(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The connection is gone: everything is given back."""
+        self.session.connection_lost()
+        self._outflow.stop()
+        super().connectionLost(reason)
+        if isinstance(reason, Failure) and not (self._hung_up or reason.check(ConnectionDone)):
+            self.record.reason = why_lost(reason)
+        if self._cut is not None and self._cut.active():
+            self._cut.cancel()
+        if self._counted:
+            self._counted = False
+            self._connections.leave(self, self.record.address)
+        self.record.close()
+
+    def callLater(self, delay: float, call: Callable[[], None]) -> IDelayedCall:
+        """The clock of the base class's idle timer."""
+        return self.clock.callLater(delay, call)
+
+    def timeoutConnection(self) -> None:
+        """Nothing has come for too long: close without a word. While a command runs the client is not to blame.
+
+        RFC: 1939 §3 (autologout)
+        """
+        if self._hung_up:
+            return
+        if self.session.queue.busy:
+            self.setTimeout(self.timeOut)
+        else:
+            self.session.say_goodbye(b"", "idle too long")
+
+    def say_goodbye(self, text: bytes) -> None:
+        """Tell the client why and close."""
+        self.session.say_goodbye(text, "the server closes")
+
+    def cut(self) -> None:
+        """Close without another word."""
+        self._hung_up = True
+        self.record.reason += ", cut"
+        self._outflow.unregister()
+        abort: Callable[[], None] = getattr(self.transport, "abortConnection", self.transport.loseConnection)
+        abort()
+
+    # -- what the session needs (session.Connection)
+
+    def send(self, data: bytes) -> None:
+        """Write to the transport; a short answer goes out in this turn of the reactor."""
+        self.record.octets_out += len(data)
+        self.transport.write(data)
+        if len(data) <= SENT_AT_ONCE:
+            send_now(self.transport)
+
+    def set_reading(self, reading: bool) -> None:
+        """Stop reading from the transport, or go on."""
+        if reading:
+            self.transport.resumeProducing()
+        else:
+            self.transport.pauseProducing()
+
+    def command_came(self) -> None:
+        """The client is there: the idle time begins anew."""
+        self.resetTimeout()
+
+    def find(self, name: str) -> Callable[..., Any]:
+        """The method of a command, if this is its time. Raises CommandError."""
+        run: Callable[..., Any] | None = getattr(self, f"do_{name}", None)
+        if run is None:
+            raise CommandError("There is no such command")
+        if self.mbox is None and name.encode() not in self.AUTH_CMDS:
+            raise not_now("after login")
+        if self.mbox is not None and name.encode() in self.BEFORE_LOGIN:
+            raise not_now("before login")
+        return run
+
+    def entered(self, maildrop: Maildrop) -> None:
+        """Somebody has logged in."""
+        self.mbox = maildrop
+        self.timeOut = self.settings.idle_timeout
+        self.setTimeout(self.timeOut)
+
+    def hang_up(self, reason: str) -> None:
+        """Close when all is written."""
+        if not self._hung_up:
+            self._hung_up = True
+            self.record.reason = reason
+            self._outflow.unregister()
+            self._cut = self.clock.callLater(LINGER, self.cut)
+            self.transport.loseConnection()
+
+    # -- what commands need
+
+    @property
+    def tls_possible(self) -> bool:
+        """Whether STLS is offered: there is TLS, it is not on yet, and nobody has logged in. RFC: 2595 §4"""
+        return self.tls is not None and not self.record.encrypted and self.mbox is None
+
+    def start_tls(self) -> None:
+        """Begin TLS."""
+        self.transport.startTLS(self.tls)
+        self.record.encrypted = True
+
+    def successResponse(self, message: object = b"") -> None:
+        """Answer +OK."""
+        self.session.write(responses.ok(_octets(message)))
+
+    def failResponse(self, message: object = b"") -> None:
+        """Answer -ERR."""
+        self.session.write(responses.error(_octets(message)))
+
+    def sendLine(self, line: bytes) -> None:
+        """Write a line."""
+        self.session.write(line + b"\r\n")
+
+
+def _octets(message: object) -> bytes:
+    return message if isinstance(message, bytes) else str(message).encode()
+
+
+class POP3Factory(ServerFactory):
+    """Makes the connections of one or more listeners, which share limits, penalties and the way to log in."""
+
+    protocol: type[MailpostPOP3] = MailpostPOP3
+    noisy = False
+
+    def __init__(
+        self,
+        portal: Portal,
+        settings: Pop3Settings | None = None,
+        *,
+        mechanisms: ILoginMechanisms | None = None,
+        tls: Any = None,
+        challengers: dict[bytes, Any] | None = None,
+        clock: IReactorTime | None = None,
+        penalties: Penalties | None = None,
+    ) -> None:
+        """Serve the users of a portal.
+
+        Args:
+            portal: its realm gives `IMailAccount`; the account must be an `IMaildropAccount` too.
+            settings: limits and times.
+            mechanisms: which SASL mechanisms all users can use; PLAIN and LOGIN, without it, if the portal takes
+                passwords.
+            tls: for STLS: what `ITLSTransport.startTLS` takes; None when there is none to offer.
+            challengers: further SASL mechanisms.
+            clock: the reactor, or a Clock in tests.
+            penalties: shared with the other protocols of a server, so that guesses count wherever they are made.
+        """
+        self.portal = portal
+        self.settings = settings or Pop3Settings()
+        self.tls = tls
+        self.challengers = challengers or {}
+        self.clock = clock or _reactor()
+        self.connections = Connections(self.settings.connections_per_address, self.settings.connections_per_user)
+        self.login = Login(self.clock, self.connections, mechanisms, penalties)
+
+    def buildProtocol(self, addr: IAddress | None) -> MailpostPOP3:
+        """A connection."""
+        server = self.protocol(
+            settings=self.settings,
+            tls=self.tls,
+            challengers=dict(self.challengers),
+            clock=self.clock,
+            connections=self.connections,
+            login=self.login,
+        )
+        server.factory = self
+        server.portal = self.portal
+        return server
+
+    async def close(self, text: bytes = b"Server shutting down") -> None:
+        """Say goodbye to all clients; answers when they are gone, in a few seconds at most."""
+        await self.connections.close(text, self.clock)
+
+
+def _reactor() -> IReactorTime:
+    from twisted.internet import reactor  # noqa: PLC0415 (importing it installs it)
+
+    return cast(IReactorTime, reactor)

@@ -1,0 +1,1 @@
+"""The language of POP3: octets to commands, values to octets."""
