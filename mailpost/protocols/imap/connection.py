@@ -38,6 +38,7 @@ from mailpost.protocols.connection import (
     why_lost,
 )
 from mailpost.protocols.imap.authentication import ServerAuthentication
+from mailpost.protocols.imap.capabilities import ALWAYS, OF_STORES
 from mailpost.protocols.imap.commands.context import LiteralSink, TlsState
 from mailpost.protocols.imap.commands.table import COMMANDS, CommandSpec
 from mailpost.protocols.imap.compat import MessageFile
@@ -48,46 +49,6 @@ from mailpost.protocols.imap.stock import StockRun
 from mailpost.protocols.login import LoggedIn, Login, Penalties
 from mailpost.storage.interfaces import IMailAccount
 from mailpost.wire.imap.decoder import CommandLine
-
-ALWAYS = (
-    "LITERAL+",
-    "SASL-IR",
-    "IDLE",
-    "NAMESPACE",
-    "ID",
-    "ENABLE",
-    "UNSELECT",
-    "CHILDREN",
-    "ESEARCH",
-    "SEARCHRES",
-    "PARTIAL",
-    "UIDONLY",
-    "BINARY",
-    "CATENATE",
-    "IMAP4rev2",
-    "UTF8=ACCEPT",
-    "LIST-EXTENDED",
-    "LIST-STATUS",
-)
-"""What every session has, whatever the store."""
-QUOTA = ("QUOTA", "QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE")
-"""RFC: 9208 §3.1.2, §5"""
-OF_STORES = (
-    "UIDPLUS",
-    "MOVE",
-    "SPECIAL-USE",
-    "STATUS=SIZE",
-    "CONDSTORE",
-    "QRESYNC",
-    "MULTIAPPEND",
-    "REPLACE",
-    "OBJECTID",
-    "SAVEDATE",
-    "CREATE-SPECIAL-USE",
-    *QUOTA,
-)
-"""What our own stores have; an adapted one may lack some. RFC: 7162 §3.1.1 (CONDSTORE)"""
-
 
 SENT_AT_ONCE = 16 << 10
 """Answers up to so many octets are not left for the next turn of the reactor; longer ones are, in fairness."""
