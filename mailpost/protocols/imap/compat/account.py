@@ -11,6 +11,7 @@ from zope.interface import implementer
 
 from mailpost.mail.dates import format_internaldate
 from mailpost.mail.errors import ErrorKind, MailError
+from mailpost.protocols.imap.capabilities import OF_STORES
 from mailpost.protocols.imap.compat.mailbox import StockMailbox
 from mailpost.protocols.imap.compat.message import MessageFile
 from mailpost.storage.interfaces import IMailAccount
@@ -25,24 +26,7 @@ _STATUS = ("MESSAGES", "RECENT", "UIDNEXT", "UNSEEN")
 class StockAccount:
     """The adapter for one account. Names are spelt as the account spells them, INBOX in capitals."""
 
-    lacks = frozenset(
-        {
-            "UIDPLUS",
-            "MOVE",
-            "SPECIAL-USE",
-            "STATUS=SIZE",
-            "CONDSTORE",
-            "QRESYNC",
-            "MULTIAPPEND",
-            "REPLACE",
-            "OBJECTID",
-            "SAVEDATE",
-            "CREATE-SPECIAL-USE",
-            "QUOTA",
-            "QUOTA=RES-STORAGE",
-            "QUOTA=RES-MESSAGE",
-        }
-    )
+    lacks = frozenset(OF_STORES)
     """Capabilities that such an account cannot have."""
 
     quota_limit = NO_LIMIT
