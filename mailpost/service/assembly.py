@@ -31,6 +31,7 @@ from mailpost.service.places import place
 from mailpost.service.server import Listener, MailServer
 from mailpost.service.tls import Certificate, CertificateError
 from mailpost.storage.interfaces import IMailStore
+from mailpost.storage.maildir.layout import Hierarchy
 from mailpost.storage.maildir.store import MaildirStore
 from mailpost.storage.offload import Offload
 from mailpost.storage.records import QuotaLimit, SpecialUse
@@ -106,6 +107,7 @@ def open_store(config: Config, reactor: Any, directory: PasswordFile | None) -> 
         reactor,
         root=folder(storage.maildir),
         index=folder(storage.index) if storage.index else None,
+        hierarchy=Hierarchy(storage.layout),
         separator=storage.separator,
         utf8=storage.utf8,
         default_folders=default_folders(config),

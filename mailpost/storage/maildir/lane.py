@@ -22,12 +22,13 @@ from mailpost.storage.index import changes, messages
 from mailpost.storage.index.folders import FolderRow, all_folders, folder_row, save_folder
 from mailpost.storage.index.messages import FlagBits
 from mailpost.storage.maildir.batch import Batches
+from mailpost.storage.maildir.directories import list_folders
 from mailpost.storage.maildir.dotlock import locked
 from mailpost.storage.maildir.filename import FlagLetters
 from mailpost.storage.maildir.files import FileStamp, file_stamp, mail_errors
 from mailpost.storage.maildir.folder import FolderFiles
 from mailpost.storage.maildir.keywords import KEYWORDS_FILE, read_keywords
-from mailpost.storage.maildir.layout import Layout, list_folders
+from mailpost.storage.maildir.layout import Layout
 from mailpost.storage.maildir.uidlist import (
     BLOCK,
     LARGEST_UID,
@@ -223,12 +224,12 @@ class Lane:
         files = held.get(number)
         if files is None:
             try:
-                files = cast("HeldFiles", HeldFiles.open(self.root_fd, directory))
+                files = self._open_files(directory)
             except MailError as error:
                 if error.kind is not ErrorKind.UNAVAILABLE or not held:
                     raise
                 held.clear()  # too many files are open: these were only kept at hand
-                files = cast("HeldFiles", HeldFiles.open(self.root_fd, directory))
+                files = self._open_files(directory)
             held[number] = files
             if len(held) > _MOST_OPEN:
                 held.popitem(last=False)
@@ -236,6 +237,9 @@ class Lane:
             with suppress(KeyError):  # another thread has just closed it for others
                 held.move_to_end(number)
         return files
+
+    def _open_files(self, directory: str) -> HeldFiles:
+        return cast("HeldFiles", HeldFiles.open(self.root_fd, directory, must_have_cur=self.layout.nested))
 
     def close(self) -> None:
         """Let go of all directories."""

@@ -17,8 +17,9 @@ from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.summary import Summariser
 from mailpost.storage.interfaces import IMailStore
 from mailpost.storage.maildir.account import MaildirAccount
-from mailpost.storage.maildir.layout import Layout
+from mailpost.storage.maildir.layout import Hierarchy, layout_of
 from mailpost.storage.maildir.opening import open_files
+from mailpost.storage.maildir.shape import OtherLayoutError, some
 from mailpost.storage.maildir.watch import Watcher
 from mailpost.storage.offload import Offload
 from mailpost.storage.records import DEFAULT_FOLDERS, NO_LIMIT, QuotaLimit, SpecialUse
@@ -36,6 +37,7 @@ class MaildirStore:
         root: user -> the directory of the Maildir; raises MailError where there can be none.
         summariser: octets -> summary (`wire.imap.structures.summarise`).
         index: user -> the directory for the index; None keeps it in the root.
+        hierarchy: how folders below folders lie on the disk.
         separator: one character between the levels of a folder's name.
         utf8: directories of folders are named in UTF-8, not modified UTF-7.
         default_folders: what a new account gets beside INBOX, subscribed.
@@ -53,6 +55,7 @@ class MaildirStore:
         summariser: Summariser,
         *,
         index: Callable[[str], Path] | None = None,
+        hierarchy: Hierarchy = Hierarchy.MAILDIR_PLUS_PLUS,
         separator: str = "/",
         utf8: bool = False,
         default_folders: Mapping[str, SpecialUse | None] = DEFAULT_FOLDERS,
@@ -64,7 +67,7 @@ class MaildirStore:
         self._root = root
         self._index = index
         self._summariser = summariser
-        self._layout = Layout(separator, utf8)
+        self._layout = layout_of(hierarchy, separator, utf8)
         self._default_folders = dict(default_folders)
         self._quota = quota
         self._offload = Offload(reactor, threads)
@@ -104,7 +107,18 @@ class MaildirStore:
         root, index = self._root(user), self._index(user) if self._index is not None else None
         self._busy[user] = []
         try:
-            opened = await self._offload.read(user, open_files, root, index)
+            try:
+                opened = await self._offload.read(user, open_files, root, index, self._layout)
+            except OtherLayoutError as error:
+                self._log.error("the account of {user} is not opened: {advice}", user=user, advice=error.advice)
+                raise
+            if opened.strangers:
+                self._log.warn(
+                    "{root} holds {directories}: no folders in the layout {layout}, though they look like it",
+                    root=opened.root,
+                    directories=some(opened.strangers),
+                    layout=self._layout.hierarchy.value,
+                )
             if opened.set_aside is not None:
                 self._log.error(
                     "the index of {user} was damaged: it is rebuilt, the old one is {path}",

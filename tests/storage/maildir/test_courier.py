@@ -10,7 +10,7 @@ import pytest
 
 from mailpost.mail.flags import FLAGGED, NO_FLAGS, SEEN
 from mailpost.storage.maildir import behind, courier
-from mailpost.storage.maildir.layout import Layout
+from mailpost.storage.maildir.layout import MaildirPlusPlus
 from mailpost.storage.maildir.uidlist import read_uidlist
 from tests.storage.maildir.lanes import MESSAGE, Bench
 
@@ -129,7 +129,7 @@ def test_no_keywords_at_all(root: Path, descriptor: int) -> None:
 
 
 def test_subscriptions(descriptor: int) -> None:
-    assert courier.read_subscriptions(descriptor, Layout(), {".Sent": "Sent"}) == [
+    assert courier.read_subscriptions(descriptor, MaildirPlusPlus(), {".Sent": "Sent"}) == [
         "INBOX",
         "Sent",
         "Lists/Entwürfe",

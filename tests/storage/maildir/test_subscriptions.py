@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailpost.mail.errors import ErrorKind, MailError
-from mailpost.storage.maildir.layout import Layout
+from mailpost.storage.maildir.layout import MaildirPlusPlus
 from mailpost.storage.maildir.subscriptions import (
     SUBSCRIPTIONS_FILE,
     Subscriptions,
@@ -17,7 +17,7 @@ from mailpost.storage.maildir.subscriptions import (
     read_subscriptions,
 )
 
-LAYOUT = Layout()
+LAYOUT = MaildirPlusPlus()
 DOVECOT = rb"""V	2
 
 A\2eB
