@@ -91,7 +91,7 @@ def seen(client: IMAPClient) -> dict[str, Any]:
         try:
             selected: Any = client.select_folder(name, readonly=True)
         except IMAPClientError as error:  # Dovecot lists a folder once more that it has just deleted
-            assert "doesn't exist" in str(error)  # noqa: PT017 (any other is a failure)
+            assert "doesn't exist" in str(error)
             found[name] = None
             continue
         rows: Any = client.fetch(client.search(), ["FLAGS", "BODY.PEEK[]"]) if selected[b"EXISTS"] else {}
