@@ -125,6 +125,22 @@ class IMailAccount(Interface):
         """The caller is done with this account; the last one lets the store close it when it likes."""
 
 
+class ISharedAccount(Interface):
+    """An account whose folders others change too; an ability beside `IMailAccount`."""
+
+    def refresh() -> Awaitable[None]:
+        """Take note of what other processes did to folders and subscriptions; quick when nothing happened.
+
+        Called before a command that reports of them: what another process has acknowledged is in it.
+        """
+
+
+async def refreshed(account: object) -> None:
+    """Let an account take note of what others did to its folders, if it is one that can."""
+    if ISharedAccount.providedBy(account):
+        await account.refresh()
+
+
 class ISpool(Interface):
     """A message on its way in; given to `append` inside a NewMessage when it is whole."""
 

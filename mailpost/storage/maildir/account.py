@@ -24,7 +24,7 @@ from mailpost.mail.summary import Summariser
 from mailpost.storage.changehub import ChangeHub
 from mailpost.storage.index import usage
 from mailpost.storage.index.messages import Spans
-from mailpost.storage.interfaces import IMailAccount
+from mailpost.storage.interfaces import IMailAccount, ISharedAccount
 from mailpost.storage.live import LiveMailbox
 from mailpost.storage.maildir import counting, scan, tree, writing
 from mailpost.storage.maildir.batch import Batches
@@ -50,7 +50,7 @@ LOOK_SECONDS = 2.0
 _EVERYTHING = (1, 0xFFFF_FFFF)
 
 
-@implementer(IMailAccount)
+@implementer(IMailAccount, ISharedAccount)
 class MaildirAccount:
     """An open account; made by `MaildirStore`.
 
@@ -142,10 +142,15 @@ class MaildirAccount:
 
     # -- folders
 
-    def folders(self) -> list[Folder]:
-        """All folders; those that other programs have made since the last look are in the next answer."""
+    async def refresh(self) -> None:
+        """Take note of what other processes did to folders, and now and then of what other programs did."""
         if self._clock.seconds() - self._looked > LOOK_SECONDS:
-            Deferred.fromCoroutine(self.sync()).addErrback(lambda _: None)  # the next one who asks is told
+            await self.sync()
+        elif self._opened.generation.moved:
+            await self.workers.chore(tree.nothing)  # a batch begins with what others committed
+
+    def folders(self) -> list[Folder]:
+        """All folders, as they were when anybody looked last."""
         return self.registry.folders()
 
     def subscriptions(self) -> frozenset[str]:
@@ -185,11 +190,7 @@ class MaildirAccount:
 
     async def open(self, name: str) -> MaildirMailbox:
         """Open a folder; quick when it is warm."""
-        try:
-            info = self.registry.selectable(name)
-        except MailError:
-            await self.sync()  # another program may have made it just now
-            info = self.registry.selectable(name)
+        info = await self._known(name)
         mailbox = self.registry.mailboxes.get(info.number)
         if mailbox is None:
             while await self.workers.write(scan.look, info.number):
@@ -201,7 +202,7 @@ class MaildirAccount:
         mailbox.uses += 1
         self._warm.pop(info.number, None)
         try:
-            await self.refresh(mailbox)
+            await self.catch_up(mailbox)
         except BaseException:  # cancelled too: raised again, with the mailbox given back
             mailbox.release()
             raise
@@ -209,6 +210,14 @@ class MaildirAccount:
             mailbox.release()
             raise MailError(ErrorKind.NO_SUCH_FOLDER, "There is no such folder")
         return mailbox
+
+    async def _known(self, name: str) -> FolderInfo:
+        """The folder of this name, which another program may have made just now."""
+        try:
+            return self.registry.selectable(name)
+        except MailError:
+            await self.sync()
+            return self.registry.selectable(name)
 
     def _mailbox(self, info: FolderInfo, live: LiveMailbox) -> MaildirMailbox:
         """A folder's columns have come: watch its directories from now on."""
@@ -223,7 +232,7 @@ class MaildirAccount:
         """Somebody has changed the directories, perhaps we: have a look, so that idling sessions hear of it."""
         if not mailbox.dirty:
             mailbox.dirty = True
-            Deferred.fromCoroutine(self.refresh(mailbox)).addErrback(lambda _: None)  # the next command will tell
+            Deferred.fromCoroutine(self.catch_up(mailbox)).addErrback(lambda _: None)  # the next command will tell
 
     def _committed(self) -> None:
         """The generation has moved, mostly by our own hand: what another process did, idling sessions are told."""
@@ -234,7 +243,7 @@ class MaildirAccount:
     def _heard(self, _: object) -> None:
         self._hearing = False
 
-    async def refresh(self, mailbox: MaildirMailbox) -> None:
+    async def catch_up(self, mailbox: MaildirMailbox) -> None:
         """Take note of what other programs and processes did; answers at once when they did nothing."""
         if mailbox.watch is not None and not mailbox.watch.up_to_date():
             mailbox.dirty = True
@@ -283,10 +292,10 @@ class MaildirAccount:
 
     async def status(self, name: str) -> Status:
         """Counts of a folder, up to date with outside changes."""
-        info = self.registry.selectable(name)
+        info = await self._known(name)
         mailbox = self.registry.mailboxes.get(info.number)
         if mailbox is not None:
-            await self.refresh(mailbox)
+            await self.catch_up(mailbox)
             counts = self.registry.statuses.get(info.number)
             if counts is None or counts.recent != mailbox.recent:
                 counts = mailbox.status(await self._size(info), await self._deleted_size(mailbox))
@@ -338,7 +347,7 @@ class MaildirAccount:
         replaced: tuple[Any, int] | None = None,
     ) -> Appended:
         """Add messages, all or none, and remove the one that they replace."""
-        info = self.registry.selectable(name)
+        info = await self._known(name)
         incoming = [await self._incoming(message) for message in messages]
         if not incoming:
             return Appended(0, ())
@@ -367,7 +376,7 @@ class MaildirAccount:
 
     async def copy(self, source: FolderInfo, spans: Spans, target: str, move: bool, origin: object | None) -> Copied:
         """Copy or move messages."""
-        to = self.registry.selectable(target)
+        to = await self._known(target)
         await self.workers.need_room()
         copied = await self.workers.write(
             writing.copy, source.number, to.number, spans, move=move, origin=origin, limit=self.quota_limit

@@ -29,6 +29,7 @@ from mailpost.storage.maildir.files import FileStamp, file_stamp, mail_errors
 from mailpost.storage.maildir.folder import FolderFiles
 from mailpost.storage.maildir.keywords import KEYWORDS_FILE, read_keywords
 from mailpost.storage.maildir.layout import Layout
+from mailpost.storage.maildir.subscriptions import SUBSCRIPTIONS_FILE, read_subscriptions
 from mailpost.storage.maildir.uidlist import (
     BLOCK,
     LARGEST_UID,
@@ -176,6 +177,7 @@ class Lane:
         """Folders whose columns are in memory."""
         self.watches: dict[int, Expecting] = {}
         """Those who watch folders that are open."""
+        self.subscriptions_stamp: bool | FileStamp | None = False  # False: never read
         self._folders: dict[int, LaneFolder] = {}
         self._open: OrderedDict[int, HeldFiles] = OrderedDict()
         self._own: OrderedDict[int, HeldFiles] = OrderedDict()
@@ -249,6 +251,7 @@ class Lane:
         os.close(self.root_fd)
 
     def _doubt(self) -> None:
+        self.subscriptions_stamp = False  # a word of them may have been lost with a job
         for folder in self._folders.values():
             folder.sound = False
 
@@ -267,6 +270,7 @@ class Lane:
             flags = [folder.bits.flags(mask) for mask in masks]
             self.news(self.listener.resynced, number, uids, flags, modseqs, row.highest_modseq)
         self.tell_tree()
+        self.tell_subscriptions()
 
     def tell_tree(self) -> None:
         """Tell the listener which folders there are."""
@@ -284,6 +288,16 @@ class Lane:
             if row.directory in names
         ]
         self.news(self.listener.tree, infos)
+
+    def tell_subscriptions(self) -> None:
+        """Tell the listener which names are subscribed, unless it knows."""
+        with mail_errors():
+            stamp = file_stamp(SUBSCRIPTIONS_FILE, self.root_fd)
+        if stamp != self.subscriptions_stamp:
+            self.subscriptions_stamp = stamp
+            existing = [found.name for found in list_folders(self.root_fd, self.layout)]
+            names = read_subscriptions(self.root_fd, self.layout, existing).names
+            self.news(self.listener.subscribed, frozenset(names))
 
     # -- what jobs need
 

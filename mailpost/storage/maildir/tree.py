@@ -12,6 +12,7 @@ from mailpost.mail.foldertree import INBOX, LONGEST_NAME, above, canonical_name,
 from mailpost.storage.index import changes, messages
 from mailpost.storage.index import folders as rows
 from mailpost.storage.index.messages import MOST_KEYWORDS
+from mailpost.storage.index.state import set_meta
 from mailpost.storage.maildir import courier
 from mailpost.storage.maildir.delivery import clean_tmp
 from mailpost.storage.maildir.directories import (
@@ -29,9 +30,7 @@ from mailpost.storage.maildir.quota import measure
 from mailpost.storage.maildir.scan import scan
 from mailpost.storage.maildir.subscriptions import (
     SUBSCRIPTIONS_FILE,
-    Subscriptions,
     change_subscriptions,
-    read_subscriptions,
 )
 from mailpost.storage.maildir.uidlist import UidList, read_uidlist
 from mailpost.storage.maildir.writing import APPENDING, COPYING, undo
@@ -73,6 +72,7 @@ def sync_tree(lane: Lane) -> None:
             uses.add(value)
             _register(lane, directory, value)
     lane.tell_tree()
+    lane.tell_subscriptions()
 
 
 def _register(lane: Lane, directory: str, special_use: str | None) -> rows.FolderRow:
@@ -224,25 +224,26 @@ def finish_rename(lane: Lane, intent: int, moves: list[tuple[str, str]]) -> None
 def subscribe(lane: Lane, name: str, subscribed: bool) -> None:
     """Put a name on the list of subscriptions or take it off."""
     name = known_name(name, lane.layout.separator)
-    after = change_subscriptions(
+    change_subscriptions(
         lane.root_fd,
         lane.layout,
         added=[name] if subscribed else [],
         removed=[] if subscribed else [name],
         existing=_existing(lane).keys(),
     )
-    lane.news(lane.listener.subscribed, frozenset(after.names))
+    # Something is to be committed, so that other processes hear of it.
+    set_meta(lane.db, SUBSCRIPTIONS_FILE, str(file_stamp(SUBSCRIPTIONS_FILE, lane.root_fd)))
+    lane.tell_subscriptions()
 
 
-def _subscriptions(lane: Lane) -> Subscriptions:
-    """The list of subscriptions; Courier's where there is none."""
-    existing = _existing(lane)
+def _take_over_subscriptions(lane: Lane) -> None:
+    """Where there is no list of subscriptions, Courier's becomes it."""
     if file_stamp(SUBSCRIPTIONS_FILE, lane.root_fd) is None:
+        existing = _existing(lane)
         directories = {found.directory: found.name for found in existing.values()}
         couriers = courier.read_subscriptions(lane.root_fd, lane.layout, directories)
         if couriers:
-            return change_subscriptions(lane.root_fd, lane.layout, added=couriers, existing=existing.keys())
-    return read_subscriptions(lane.root_fd, lane.layout, existing.keys())
+            change_subscriptions(lane.root_fd, lane.layout, added=couriers, existing=existing.keys())
 
 
 def nothing(lane: Lane) -> None:
@@ -283,8 +284,8 @@ def open_account(
             if name not in existing:  # another process may open the new account at the same time
                 create(lane, name, use)
         change_subscriptions(lane.root_fd, lane.layout, added=[INBOX, *defaults], existing=list(defaults))
-    names = _subscriptions(lane).names
-    lane.news(lane.listener.subscribed, frozenset(names))
+    _take_over_subscriptions(lane)
+    lane.tell_subscriptions()
     left = {folder for (folder,) in lane.db.execute("SELECT DISTINCT folder FROM dead")}
     return sorted(left.union(messages.folders_unwritten(lane.db), rows.unlisted(lane.db)))
 
