@@ -49,7 +49,7 @@ class OpenedFiles:
 
     def close(self) -> None:
         """Close all but the root, which the lane closes."""
-        with suppress(sqlite3.Error):  # then the next one to open it is careful
+        with suppress(sqlite3.Error, OSError):  # then the next one to open it is careful
             value = self.generation.bump()
             if self.generation.is_last():
                 set_meta(self.state.db, _GENERATION, value)
