@@ -45,8 +45,9 @@ class Batches:
         self._undo: list[Callable[[], object]] = []
         self._news: list[News] = []
         self._marks = 0, 0, 0
-        self.committed = 0
-        """How many batches have changed something, in whatever thread that is read."""
+        self.flushed = 0
+        """How many batches have made files in the tree and were committed."""
+        self._makes = self._made = False
         self.told: deque[News] = deque()
         """News of committed batches, to be called in the reactor, oldest first."""
         self.foreign: Callable[[], None] = lambda: None
@@ -60,6 +61,7 @@ class Batches:
         """Let this batch survive a power cut, with the entries of a directory; `held` keeps the descriptor open."""
         self._durable = True
         if fd is not None:
+            self._makes = True
             self._directories[fd] = held
 
     def afterwards(self, work: Callable[[], object]) -> None:
@@ -93,6 +95,7 @@ class Batches:
     def run(self, job: Callable[[], T]) -> T:
         """Do one job in a savepoint."""
         self._marks = len(self._news), len(self._afterwards), len(self._undo)
+        self._makes = False
         with mail_errors(), self.state.errors():
             self.db.execute("SAVEPOINT job")
             try:
@@ -107,6 +110,7 @@ class Batches:
                 self.doubt()
                 raise
             self.db.execute("RELEASE job")
+            self._made = self._made or self._makes
             return value
 
     def commit(self) -> None:
@@ -123,8 +127,8 @@ class Batches:
                 self.state.harden()
                 passed("batch.hardened")
         if self.db.total_changes != self._changes:
-            self.committed += 1
             self._tell_others()
+            self.flushed += self._made
         passed("batch.told")
         afterwards = self._afterwards
         self.told.extend(self._news)
@@ -174,7 +178,7 @@ class Batches:
                 self._undo.pop()()
 
     def _reset(self) -> None:
-        self._durable = False
+        self._durable = self._made = False
         self._directories = {}
         self._afterwards = []
         self._undo = []

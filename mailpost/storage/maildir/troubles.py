@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from mailpost.mail.errors import ErrorKind, MailError
 
 _OF_ONE_PLACE = frozenset({errno.EACCES, errno.EPERM})
-_ENDED_BY_A_CHANGE = frozenset({errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO})
+_OF_THE_DISK = frozenset({errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO})
 _NO_TROUBLE = frozenset(
     {ErrorKind.BAD_FOLDER_NAME, ErrorKind.NO_SUCH_FOLDER, ErrorKind.FOLDER_EXISTS, ErrorKind.IN_USE}
 )
@@ -58,9 +58,9 @@ class Troubles:
                 "{user}: {text}: {reason}{place}", user=self._user, text=error.text, reason=reason, place=place
             )
 
-    def changed(self) -> None:
-        """Something was changed on the disk: what kept changes off it is over."""
-        over = [key for key in self._said if key[0] in _ENDED_BY_A_CHANGE]
+    def flushed(self) -> None:
+        """A message was made and flushed: what kept changes off the disk is over."""
+        over = [key for key in self._said if key[0] in _OF_THE_DISK]
         if over:
             for key in over:
                 del self._said[key]

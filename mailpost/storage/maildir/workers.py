@@ -92,15 +92,15 @@ class Workers:
         answer: Deferred[T] = Deferred()
         work = self._writer.run(partial(job, self._lane, *args, **named))
 
-        committed = self._lane.batches.committed
+        flushed = self._lane.batches.flushed
 
         def done(result: Any) -> None:
             while self._told:
                 self._told.popleft()()
             if isinstance(result, Failure):
                 self._troubles.note(result.value)
-            elif self._lane.batches.committed != committed:
-                self._troubles.changed()
+            elif self._lane.batches.flushed != flushed:
+                self._troubles.flushed()
             answer.callback(result)
 
         work.addBoth(done)
