@@ -26,6 +26,7 @@ from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.protocols.imap.connection import IMAPFactory
 from mailpost.protocols.imap.settings import ImapSettings
 from mailpost.protocols.login import Penalties
+from mailpost.service.clockwatch import ClockWatch
 from mailpost.service.config import Config, ConfigError
 from mailpost.service.places import place
 from mailpost.service.server import Listener, MailServer
@@ -190,7 +191,14 @@ def build(config: Config, reactor: Any, checkers: Sequence[ICredentialsChecker] 
             portal, imap_settings(config), mechanisms=known, tls=tls, clock=reactor, penalties=penalties
         ),
     }
-    return MailServer(listeners(config, reactor), factories, store=store, hashing=hashing, certificate=tls)
+    return MailServer(
+        listeners(config, reactor),
+        factories,
+        store=store,
+        runners=[ClockWatch(reactor)],
+        hashing=hashing,
+        certificate=tls,
+    )
 
 
 def survey(config: Config, reactor: Any, checkers: Sequence[ICredentialsChecker] = ()) -> list[str]:

@@ -112,7 +112,7 @@ _KINDS = {
 }
 
 
-_PERHAPS_READ_ONLY = frozenset({ErrorKind.UNAVAILABLE, ErrorKind.READ_ONLY})
+_PERHAPS_READ_ONLY = frozenset({ErrorKind.UNAVAILABLE, ErrorKind.READ_ONLY, ErrorKind.NO_PERMISSION})
 
 
 class DamagedError(Exception):
@@ -163,7 +163,7 @@ class StateFile:
         self.path = path
         self._log_fd = -1
         self._has_log = True
-        with index_errors():
+        with self.errors():
             self.db = connect(path)
             try:
                 self._prepare()

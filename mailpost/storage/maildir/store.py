@@ -20,6 +20,7 @@ from mailpost.storage.maildir.account import MaildirAccount
 from mailpost.storage.maildir.layout import Hierarchy, layout_of
 from mailpost.storage.maildir.opening import open_files
 from mailpost.storage.maildir.shape import OtherLayoutError, some
+from mailpost.storage.maildir.troubles import Troubles
 from mailpost.storage.maildir.watch import Watcher
 from mailpost.storage.offload import Offload
 from mailpost.storage.records import DEFAULT_FOLDERS, NO_LIMIT, QuotaLimit, SpecialUse
@@ -73,6 +74,8 @@ class MaildirStore:
         self._offload = Offload(reactor, threads)
         self._watcher = Watcher(reactor, self._offload, use_inotify)
         self._accounts: dict[str, MaildirAccount] = {}
+        self._troubles: dict[str, Troubles] = {}
+        """Of users whose accounts could not be opened."""
         self._busy: dict[str, list[Deferred[None]]] = {}
         """Accounts that are being opened or closed, with those who wait for that."""
         self._warm: OrderedDict[str, None] = OrderedDict()
@@ -109,9 +112,10 @@ class MaildirStore:
         try:
             try:
                 opened = await self._offload.read(user, open_files, root, index, self._layout)
-            except OtherLayoutError as error:
-                self._log.error("the account of {user} is not opened: {advice}", user=user, advice=error.advice)
+            except MailError as error:
+                self._refused(user, error)
                 raise
+            self._troubles.pop(user, None)
             if opened.strangers:
                 self._log.warn(
                     "{root} holds {directories}: no folders in the layout {layout}, though they look like it",
@@ -147,6 +151,14 @@ class MaildirStore:
             return account
         finally:
             self._settle(user)
+
+    def _refused(self, user: str, error: MailError) -> None:
+        """An account cannot be opened: say so once, however often its user tries."""
+        troubles = self._troubles.setdefault(user, Troubles(user))
+        if not isinstance(error, OtherLayoutError):
+            troubles.note(error)
+        elif troubles.is_news(0, error.advice):
+            self._log.error("the account of {user} is not opened: {advice}", user=user, advice=error.advice)
 
     def _released(self, account: MaildirAccount) -> None:
         """Keep an account that nobody uses, for a while."""

@@ -47,16 +47,27 @@ class Troubles:
         else:
             return
         error.noted = True
-        key = number, path if number in _OF_ONE_PLACE else ""
-        now = time.monotonic()
-        if now - self._said.get(key, -_AGAIN_SECONDS) >= _AGAIN_SECONDS:
-            if len(self._said) >= _MOST:
-                self._said.clear()
-            self._said[key] = now
+        if self.is_news(number, path if number in _OF_ONE_PLACE else ""):
             place = f" ({path})" if path else ""
             self._log.warn(
                 "{user}: {text}: {reason}{place}", user=self._user, text=error.text, reason=reason, place=place
             )
+
+    def is_news(self, number: int, what: str) -> bool:
+        """Whether this was not said in the last ten minutes; then it is now.
+
+        Args:
+            number: an errno, or 0.
+            what: which of the troubles with this number.
+        """
+        now = time.monotonic()
+        said = self._said.get((number, what))
+        if said is not None and now - said < _AGAIN_SECONDS:
+            return False
+        if len(self._said) >= _MOST:
+            self._said.clear()
+        self._said[number, what] = now
+        return True
 
     def flushed(self) -> None:
         """A message was made and flushed: what kept changes off the disk is over."""
