@@ -6,7 +6,6 @@ is applied to the live mailboxes before anybody is answered.
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -17,9 +16,8 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from mailpost.mail.errors import ErrorKind, MailError
-from mailpost.mail.flags import DELETED, RECENT, intern_flags
+from mailpost.mail.flags import DELETED
 from mailpost.mail.foldertree import INBOX
-from mailpost.mail.lineends import normalised
 from mailpost.mail.summary import Summariser
 from mailpost.storage.changehub import ChangeHub
 from mailpost.storage.index import usage
@@ -35,11 +33,10 @@ from mailpost.storage.maildir.mailbox import MaildirMailbox
 from mailpost.storage.maildir.opening import OpenedFiles
 from mailpost.storage.maildir.reading import Reading
 from mailpost.storage.maildir.registry import Registry
-from mailpost.storage.maildir.spool import MaildirSpool
+from mailpost.storage.maildir.spool import MaildirSpool, incoming_message
 from mailpost.storage.maildir.upkeep import Upkeep
 from mailpost.storage.maildir.watch import Watcher
 from mailpost.storage.maildir.workers import Workers
-from mailpost.storage.maildir.writing import Incoming
 from mailpost.storage.offload import Offload
 from mailpost.storage.records import Appended, Copied, Folder, NewMessage, QuotaLimit, SpecialUse, Status, Usage
 
@@ -222,11 +219,17 @@ class MaildirAccount:
     def _mailbox(self, info: FolderInfo, live: LiveMailbox) -> MaildirMailbox:
         """A folder's columns have come: watch its directories from now on."""
         mailbox = MaildirMailbox(self, self.workers, info, live)
-        place = f"{self._opened.root}/{info.directory}"
-        mailbox.watch = self._watcher.watch([f"{place}/cur", f"{place}/new"], partial(self._dirty, mailbox))
-        self._lane.watches[info.number] = mailbox.watch
+        self._watch(mailbox)
         self._came_in(info.number, live.uids)
         return mailbox
+
+    def _watch(self, mailbox: MaildirMailbox) -> None:
+        """Watch the directories that are a folder's now."""
+        if mailbox.watch is not None:
+            mailbox.watch.stop()
+        place = f"{self._opened.root}/{mailbox.folder.directory}"
+        mailbox.watch = self._watcher.watch([f"{place}/cur", f"{place}/new"], partial(self._dirty, mailbox))
+        self._lane.watches[mailbox.folder.number] = mailbox.watch
 
     def _dirty(self, mailbox: MaildirMailbox) -> None:
         """Somebody has changed the directories, perhaps we: have a look, so that idling sessions hear of it."""
@@ -258,6 +261,7 @@ class MaildirAccount:
         try:
             while await self.workers.chore(scan.look, mailbox.folder.number):
                 pass
+            self._watch_again(mailbox.folder.number)
         except MailError as error:
             mailbox.dirty = True
             if error.kind is not ErrorKind.NO_SUCH_FOLDER:
@@ -284,7 +288,15 @@ class MaildirAccount:
                     lambda _: None
                 )  # closing anyway
 
+    def _watch_again(self, number: int) -> None:
+        """If others have put another directory in a folder's place, that is the one to be watched."""
+        mailbox = self.registry.mailboxes.get(number)
+        if mailbox is not None and number in self._lane.replaced:
+            self._lane.replaced.discard(number)
+            self._watch(mailbox)
+
     def _changed(self, number: int) -> None:
+        self._watch_again(number)
         self.upkeep.changed(number)
 
     def _came_in(self, number: int, uids: Sequence[int]) -> None:
@@ -348,7 +360,7 @@ class MaildirAccount:
     ) -> Appended:
         """Add messages, all or none, and remove the one that they replace."""
         info = await self._known(name)
-        incoming = [await self._incoming(message) for message in messages]
+        incoming = [await incoming_message(message) for message in messages]
         if not incoming:
             return Appended(0, ())
         await self.workers.need_room()
@@ -361,18 +373,6 @@ class MaildirAccount:
         octets = [one.octets if isinstance(one.octets, bytes) else None for one in incoming]
         self.upkeep.fresh(info.number, list(zip(appended.uids, octets, strict=True)))
         return appended
-
-    async def _incoming(self, message: NewMessage) -> Incoming:
-        octets = message.octets
-        if isinstance(octets, MaildirSpool):
-            whole = await octets.finished()
-            whole = normalised(whole) if isinstance(whole, bytes) else whole
-        elif isinstance(octets, bytes):
-            whole = normalised(octets)
-        else:
-            raise TypeError("this spool is of another store")
-        date = int(time.time()) if message.internaldate is None else message.internaldate
-        return Incoming(whole, intern_flags(message.flags - {RECENT}), date)
 
     async def copy(self, source: FolderInfo, spans: Spans, target: str, move: bool, origin: object | None) -> Copied:
         """Copy or move messages."""

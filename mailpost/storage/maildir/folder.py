@@ -112,6 +112,15 @@ class FolderFiles:
                 raise
         return cls(*opened)
 
+    def is_replaced(self, root_fd: int, directory: str) -> bool:
+        """Whether this was removed, or something else has this name below the root now."""
+        here = os.fstat(self.cur)
+        try:
+            there = os.stat(f"{directory}/cur", dir_fd=root_fd)
+        except OSError:
+            return here.st_nlink == 0  # else it is being renamed
+        return (there.st_ino, there.st_dev) != (here.st_ino, here.st_dev)
+
     def close(self) -> None:
         """Close the descriptors; once."""
         for fd in (self.directory, self.cur, self.new, self.tmp):

@@ -178,6 +178,8 @@ class Lane:
         self.watches: dict[int, Expecting] = {}
         """Those who watch folders that are open."""
         self.subscriptions_stamp: bool | FileStamp | None = False  # False: never read
+        self.replaced: set[int] = set()
+        """Folders whose directories are not those that were there before."""
         self._folders: dict[int, LaneFolder] = {}
         self._open: OrderedDict[int, HeldFiles] = OrderedDict()
         self._own: OrderedDict[int, HeldFiles] = OrderedDict()
@@ -224,6 +226,10 @@ class Lane:
 
     def _opened(self, held: OrderedDict[int, HeldFiles], number: int, directory: str) -> HeldFiles:
         files = held.get(number)
+        if files is not None and files.is_replaced(self.root_fd, directory):
+            held.pop(number, None)  # others have moved it away, or removed it, and perhaps made it anew
+            self.replaced.add(number)
+            files = None
         if files is None:
             try:
                 files = self._open_files(directory)

@@ -361,6 +361,28 @@ class AccountTests(TestCase):
         self.assertIn("Theirs", [folder.name for folder in account.folders()])
         self.assertEqual((await account.status("Theirs")).messages, 0)
 
+    async def test_a_directory_that_others_replace_is_not_written_into_unseen(self) -> None:
+        account = await self.account()
+        await account.create("Work")
+        await account.append("Work", [NewMessage(MESSAGE)])
+        mailbox = await account.open("Work")
+        session = Session(mailbox)
+        place = self.place / "ann" / self.directory("Work")
+        place.rename(self.place / "elsewhere")
+        for name in ("new", "tmp", "cur"):
+            (place / name).mkdir(parents=True)
+        await account.append("Work", [NewMessage(MESSAGE), NewMessage(MESSAGE)])
+        self.assertEqual(len(list((place / "cur").iterdir())), 2)
+        self.assertEqual(len(list((self.place / "elsewhere" / "cur").iterdir())), 1)
+        await mailbox.refresh()
+        self.assertEqual(len(mailbox.live.uids), 2)
+        self.assertNotIn(1, mailbox.live.uids)
+        session.catch_up()
+        session.woken = Deferred()
+        (place / "new" / "1.delivered").write_bytes(MESSAGE)
+        await session.woken.addTimeout(5, reactor)
+        self.assertEqual(len(mailbox.live.uids), 3)
+
     async def test_the_size_of_many_unknown_messages_is_believed(self) -> None:
         self.patch(counting, "_MOST_READ", 1)
         account = await self.account()

@@ -32,7 +32,7 @@ async def list_folders(context: Context, command: List) -> None:
     if command.patterns == ("",) and not command.extended:
         context.write(list_line("", separator, (b"\\Noselect",)))
         return
-    await refreshed(account)
+    await refreshed(context.account)
     matchers = [list_matcher(command.reference + pattern, separator) for pattern in command.patterns]
     listing = _Listing(context, command)
     inside = listing.reaching_outside(matchers) if ListSelection.RECURSIVEMATCH in command.selection else set()
