@@ -20,7 +20,7 @@ from zope.interface import implementer
 from mailpost.accounts.stockmailbox import StockMailbox
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.listpatterns import list_matcher
-from mailpost.storage.interfaces import Answer, IMailAccount
+from mailpost.storage.interfaces import Answer, IMailAccount, refreshed
 from mailpost.storage.offload import settled
 from mailpost.storage.records import Folder
 
@@ -112,6 +112,7 @@ class StockAccount:
         """Folders whose names match, with their LIST attributes. RFC: 3501 §6.3.8"""
 
         async def matching() -> list[tuple[str, FolderAttributes]]:
+            await refreshed(self._account)
             separator = self._account.separator
             matches = list_matcher(ref + wildcard, separator)
             return [

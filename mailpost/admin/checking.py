@@ -20,7 +20,7 @@ from mailpost.service.places import place
 from mailpost.storage.maildir import backup, checking, repairing
 from mailpost.storage.maildir.account import MaildirAccount
 from mailpost.storage.maildir.findings import Finding, Report
-from mailpost.storage.maildir.layout import Layout
+from mailpost.storage.maildir.layout import Hierarchy, Layout, layout_of
 from mailpost.storage.offload import settled
 from mailpost.wire.imap.structures import summarise
 
@@ -149,7 +149,7 @@ async def _each(config: Config, options: Any, work: Callable[[Place], Awaitable[
                 raise CommandError(f"there is no mail of {user}")
             require_owner(root)
             index = place(config.storage.index, user) if config.storage.index else None
-            layout = Layout(config.storage.separator, config.storage.utf8)
+            layout = layout_of(Hierarchy(config.storage.layout), config.storage.separator, config.storage.utf8)
             well = await work(Place(user, root, index, layout)) and well
         except (CommandError, MailError, OSError, UserNameError) as problem:
             if not options["all"]:

@@ -169,7 +169,7 @@ async def import_mail(reactor: Any, options: Import) -> None:
         if done.known:
             _say(f"{done.known} {'was' if done.known == 1 else 'were'} there already")
         for each in source.left_out:
-            _say(f"left out: {each}, a directory in a directory of messages")
+            _say(f"left out: {each}, a directory that holds no folder of it")
 
     await _with_account(reactor, options, bring_in, new=True)
 

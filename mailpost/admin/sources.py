@@ -17,9 +17,11 @@ from mailpost.mail.dates import parse_date
 from mailpost.mail.flags import ANSWERED, DELETED, DRAFT, FLAGGED, NO_FLAGS, SEEN, Flags, intern_flags
 from mailpost.mail.foldertree import INBOX
 from mailpost.mail.lineends import normalised
+from mailpost.storage.maildir.directories import list_folders
 from mailpost.storage.maildir.filename import FlagLetters, letters_of
 from mailpost.storage.maildir.keywords import read_keywords
-from mailpost.storage.maildir.layout import Layout, list_folders
+from mailpost.storage.maildir.layout import Hierarchy, layout_of
+from mailpost.storage.maildir.shape import OtherLayoutError, check_shape
 
 SUFFIXES = (".eml", ".txt")
 
@@ -57,7 +59,7 @@ class Source:
     """Octets in all, about."""
     messages: Iterator[Found]
     left_out: Sequence[Path] = ()
-    """Directories in a directory of messages: what is in them is not imported."""
+    """Directories whose messages are not imported: in a directory of messages, or of the other layout in a Maildir."""
 
 
 def open_source(path: Path, separator: str) -> Source:
@@ -146,12 +148,18 @@ def _found(octets: bytes, separator: bytes, modified: int, read: int) -> Found:
 
 def _maildir(path: Path, separator: str) -> Source:
     root = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    layout, left_out = layout_of(Hierarchy.MAILDIR_PLUS_PLUS, separator), []
     try:
-        folders = [(each.name, path / each.directory) for each in list_folders(root, Layout(separator))]
+        try:
+            left_out = check_shape(str(path), root, layout, None)
+        except OtherLayoutError:
+            layout = layout_of(Hierarchy.FS, separator)
+        folders = [(each.name, path / each.directory) for each in list_folders(root, layout)]
     finally:
         os.close(root)
     files = [(name, place, each, status) for name, place in folders for each, status in _maildir_files(place)]
-    return Source(sum(status.st_size for *_, status in files), _maildir_messages(files))
+    left = [path / directory for directory in left_out]
+    return Source(sum(status.st_size for *_, status in files), _maildir_messages(files), left)
 
 
 def _maildir_files(place: Path) -> list[tuple[Path, os.stat_result]]:

@@ -58,6 +58,8 @@ class MailError(Exception):
         super().__init__(text)
         self.kind = kind
         self.text = text
+        self.noted = False
+        """The log has been told of its cause."""
 
 
 class BadUrlError(MailError):

@@ -289,7 +289,7 @@ def why_lost(reason: Failure) -> str:
 def note_trouble(protocol: str, account: object, error: MailError) -> None:
     """Tell the log what the system has refused, which the client is told without a path; nothing else is noted."""
     cause = error.__cause__
-    if isinstance(cause, OSError) and error.kind is not ErrorKind.BAD_FOLDER_NAME:
+    if not error.noted and isinstance(cause, OSError) and error.kind is not ErrorKind.BAD_FOLDER_NAME:
         log.warn(
             "{protocol} command of {user} failed: {path}: {reason}",
             protocol=protocol,

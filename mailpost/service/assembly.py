@@ -28,11 +28,13 @@ from mailpost.protocols.imap.settings import ImapSettings
 from mailpost.protocols.login import Penalties
 from mailpost.protocols.pop3.connection import POP3Factory
 from mailpost.protocols.pop3.settings import Pop3Settings
+from mailpost.service.clockwatch import ClockWatch
 from mailpost.service.config import Config, ConfigError
 from mailpost.service.places import place
 from mailpost.service.server import ClosableFactory, Listener, MailServer
 from mailpost.service.tls import Certificate, CertificateError
 from mailpost.storage.interfaces import IMailStore
+from mailpost.storage.maildir.layout import Hierarchy
 from mailpost.storage.maildir.store import MaildirStore
 from mailpost.storage.offload import Offload
 from mailpost.storage.records import QuotaLimit, SpecialUse
@@ -109,6 +111,7 @@ def open_store(config: Config, reactor: Any, directory: PasswordFile | None) -> 
         reactor,
         root=folder(storage.maildir),
         index=folder(storage.index) if storage.index else None,
+        hierarchy=Hierarchy(storage.layout),
         separator=storage.separator,
         utf8=storage.utf8,
         default_folders=default_folders(config),
@@ -205,7 +208,14 @@ def build(config: Config, reactor: Any, checkers: Sequence[ICredentialsChecker] 
         "imap": IMAPFactory(portal, imap_settings(config), **shared),
         "pop3": POP3Factory(portal, pop3_settings(config), **shared),
     }
-    return MailServer(listeners(config, reactor), factories, store=store, hashing=hashing, certificate=tls)
+    return MailServer(
+        listeners(config, reactor),
+        factories,
+        store=store,
+        runners=[ClockWatch(reactor)],
+        hashing=hashing,
+        certificate=tls,
+    )
 
 
 def survey(config: Config, reactor: Any, checkers: Sequence[ICredentialsChecker] = ()) -> list[str]:

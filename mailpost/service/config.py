@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from socket import gethostname
-from typing import Any, NewType
+from typing import Any, Literal, NewType
 
 from mailpost.service.tomllines import Key
 
+VERSION = 1
+"""The version of the file's format: a newer one is refused. A file that says none is of the first."""
 Size = NewType("Size", int)
 """Octets; in a file also text such as "64K" or "50M"."""
 Seconds = NewType("Seconds", int)
@@ -41,9 +43,12 @@ class Storage:
     """Where mail is kept."""
 
     maildir: Pattern = field(metadata=_example("/srv/mail/{user}"))
-    """The Maildir of each user, with cur/, new/ and tmp/ directly in it; folders are Maildir++. A tree that is there
-    already, of Dovecot or Courier, is served as it is. {user} is the name at login, {local} and {domain} its parts
-    before and behind the "@". A relative path begins at this file."""
+    """The Maildir of each user, with cur/, new/ and tmp/ directly in it. A tree that is there already, of Dovecot
+    or Courier, is served as it is. {user} is the name at login, {local} and {domain} its parts before and behind the
+    "@". A relative path begins at this file."""
+    layout: Literal["maildir++", "fs"] = "maildir++"
+    """How folders below folders lie in the Maildir: "maildir++" is .Work.Reports, all side by side; "fs" is
+    Work/Reports, one in the other, Dovecot's LAYOUT=fs. A tree in which all folders lie the other way is not served."""
     separator: str = "/"
     """What stands between the levels of a folder's name, for clients."""
     index: Pattern | None = field(default=None, metadata=_example("/var/lib/mailpost/{user}"))

@@ -5,17 +5,18 @@ Which sections and keys there are, and of what type, is read off the dataclasses
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from mailpost.mail.errors import MailError
 from mailpost.mail.foldertree import INBOX, canonical_name
-from mailpost.service.config import SECTIONS, Config, ConfigError, Folders, Pattern, Seconds, Size, Source
+from mailpost.service.config import SECTIONS, VERSION, Config, ConfigError, Folders, Pattern, Seconds, Size, Source
 from mailpost.service.tomllines import Key, key_lines
 
 
@@ -45,6 +46,9 @@ def parse(text: str, path: Path) -> Config:
     return _Reader(path, Source(path, key_lines(text))).config(values)
 
 
+_VERSION_KEY = "version"
+
+
 class _BadValueError(ValueError):
     """A value that its key cannot have; the text says what it can."""
 
@@ -59,8 +63,9 @@ class _Reader:
 
     def config(self, values: Mapping[str, Any]) -> Config:
         """The Config, if there is nothing wrong."""
+        self._require_version(values.get(_VERSION_KEY, VERSION))
         for name in values:
-            if name not in SECTIONS:
+            if name not in SECTIONS and name != _VERSION_KEY:
                 self._unknown((name,), list(SECTIONS), "section")
         sections: dict[str, Any] = {name: self._section(name, values.get(name, {})) for name in SECTIONS}
         config = None
@@ -70,6 +75,15 @@ class _Reader:
         if config is None or self._problems:
             raise ConfigError([text for _, text in sorted(self._problems)])
         return config
+
+    def _require_version(self, version: object) -> None:
+        """Refuse a file of a newer format before anything else is found wrong in it."""
+        if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+            self._problem((_VERSION_KEY,), f"must be a number, such as {VERSION}")
+        elif version > VERSION:
+            known = f"this mailpost reads up to version {VERSION}"
+            remedy = f"use the mailpost that it was written for, or write it anew from `--sample`, version {VERSION}"
+            raise ConfigError([f"{self._source.place(_VERSION_KEY)}{version} is newer: {known}; {remedy}"])
 
     def _section(self, name: str, values: object) -> object:
         section = SECTIONS[name]
@@ -101,6 +115,8 @@ class _Reader:
             return str(self._folder / _pattern(value))
         if kind == Size | None:
             return _size(value)
+        if get_origin(kind) is Literal:
+            return _choice(value, get_args(kind))
         return _CONVERSIONS[kind](value)
 
     def _check(self, config: Config) -> None:
@@ -179,6 +195,12 @@ def _texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise _BadValueError('must be a list of texts: ["...", "..."]')
     return tuple(value)
+
+
+def _choice(value: object, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        raise _BadValueError(f"must be {' or '.join(json.dumps(each) for each in choices)}")
+    return str(value)
 
 
 def _flag(value: object) -> bool:

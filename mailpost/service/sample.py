@@ -11,17 +11,18 @@ from pathlib import Path
 from textwrap import dedent, wrap
 from typing import Any
 
-from mailpost.service.config import SECTIONS, Listen, Size
+from mailpost.service.config import SECTIONS, VERSION, Listen, Size
 
 _HEADING = """\
 mailpost reads this with `twistd -n mailpost --config mailpost.toml`; with --check it says what is wrong. A key in a
 comment shows what holds without it, or an example.
 """
+_VERSION = "The version of this file's format. A mailpost that does not know it yet refuses the file."
 
 
 def sample() -> str:
     """The text of the file. What it says is valid: it could be served as it stands, but for its paths and names."""
-    lines = list(_comment(_HEADING))
+    lines = [*_comment(_HEADING), "", *_comment(_VERSION), f"version = {VERSION}"]
     for name, section in SECTIONS.items():
         lines += ["", *_comment(inspect.getdoc(section) or ""), f"[{name}]"]
         texts = _field_texts(section)

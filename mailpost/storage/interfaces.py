@@ -155,6 +155,22 @@ class IMaildrop(Interface):
         """Let others have it; called once, at once."""
 
 
+class ISharedAccount(Interface):
+    """An account whose folders others change too; an ability beside `IMailAccount`."""
+
+    def refresh() -> Awaitable[None]:
+        """Take note of what other processes did to folders and subscriptions; quick when nothing happened.
+
+        Called before a command that reports of them: what another process has acknowledged is in it.
+        """
+
+
+async def refreshed(account: object) -> None:
+    """Let an account take note of what others did to its folders, if it is one that can."""
+    if ISharedAccount.providedBy(account):
+        await account.refresh()
+
+
 class ISpool(Interface):
     """A message on its way in; given to `append` inside a NewMessage when it is whole."""
 

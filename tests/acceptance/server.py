@@ -31,10 +31,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def mailpost(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    """Run the `mailpost` command."""
+def mailpost(*arguments: str, stdin: str = "", before: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    """Run the `mailpost` command; `before` stands before it, ending in a program that runs the rest."""
     return subprocess.run(
-        [sys.executable, "-m", "mailpost.admin.main", *arguments],
+        [*before, sys.executable, "-m", "mailpost.admin.main", *arguments],
         input=stdin,
         capture_output=True,
         text=True,

@@ -56,15 +56,10 @@ def found(client: IMAPClient, *criteria: str) -> list[int]:
     return uids
 
 
-def listed_soon(client: IMAPClient, present: str, absent: str) -> bool:
-    """Whether LIST shows the one folder and not the other. It answers from memory, which hears in a moment."""
-    until = time.monotonic() + 1
-    while time.monotonic() < until:
-        names = {name for _, _, name in client.list_folders()}
-        if present in names and absent not in names:
-            return True
-        time.sleep(0.01)
-    return False
+def listed(client: IMAPClient, *names: str) -> list[bool]:
+    """Whether LIST shows these, in the next command."""
+    found = {name for _, _, name in client.list_folders()}
+    return [name in found for name in names]
 
 
 def heard_after(idler: IMAPClient, wanted: bytes) -> float:
@@ -101,10 +96,41 @@ def test_folders_of_one_are_those_of_the_other(clients: tuple[IMAPClient, IMAPCl
     here.rename_folder("Projects", "Done")
     there.select_folder("Done/One")
     assert found(there) == [1]
-    assert listed_soon(there, present="Done/One", absent="Projects/One")
+    assert listed(there, "Done/One", "Projects/One") == [True, False]
     there.select_folder("INBOX")
     here.delete_folder("Done/One")
-    assert listed_soon(there, present="Done", absent="Done/One")
+    assert listed(there, "Done", "Done/One") == [True, False]
+
+
+def test_every_command_knows_at_once_what_the_other_did_to_folders(clients: tuple[IMAPClient, IMAPClient]) -> None:
+    here, there = clients
+    took = []
+    for number in range(10):
+        name, other = f"F{number}", f"G{number}"
+        here.create_folder(name)
+        begun = time.monotonic()
+        assert listed(there, name, other) == [True, False]
+        took.append(time.monotonic() - begun)
+        here.rename_folder(name, other)
+        assert listed(there, name, other) == [False, True]
+        here.subscribe_folder(other)
+        assert other in {each for _, _, each in there.list_sub_folders()}
+        here.unsubscribe_folder(other)
+        assert other not in {each for _, _, each in there.list_sub_folders()}
+        here.delete_folder(other)
+        assert listed(there, name, other) == [False, False]
+        here.create_folder(name)
+        there.append(name, LETTER % number)
+        assert here.folder_status(name, ["MESSAGES"])[b"MESSAGES"] == 1
+        here.create_folder(other)
+        there.select_folder(name)
+        there.move([1], other)
+        assert there.folder_status(other, ["MESSAGES"])[b"MESSAGES"] == 1
+        there.select_folder("INBOX")
+        here.delete_folder(name)
+        here.create_folder(name)
+        assert there.folder_status(name, ["MESSAGES"])[b"MESSAGES"] == 0, "it is another one by now"
+    assert sorted(took)[len(took) // 2] < SOON, took
 
 
 @pytest.mark.parametrize("what", ["append", "flags", "expunge"])

@@ -149,7 +149,7 @@ class Tests(TestCase):
         self.assertIn("Old/Letters: 3 messages added", lines)
         self.assertIn("INBOX: 1 message added", lines)
         self.assertIn("1 was there already", lines)
-        self.assertIn(f"left out: {source}/more, a directory in a directory of messages", lines)
+        self.assertIn(f"left out: {source}/more, a directory that holds no folder of it", lines)
         self.assertIn("3 were there already", lines)
         self.assertIn("Sent  \\Sent", lines)
         self.assertIn(["3", "3", "60", "4", "Old/Letters"], [line.split() for line in lines])

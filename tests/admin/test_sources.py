@@ -113,3 +113,23 @@ def test_paths_without_mail(tmp_path: Path) -> None:
     for path in (tmp_path / "none", tmp_path, tmp_path / "hosts", tmp_path / "empty", tmp_path / "noise"):
         with pytest.raises(SourceError, match=str(path)):
             open_source(path, "/")
+
+
+def test_a_maildir_whose_folders_lie_in_each_other(tmp_path: Path) -> None:
+    for folder in ("", "A/B", "Entw&APw-rfe"):
+        for part in ("cur", "new", "tmp"):
+            (tmp_path / folder / part).mkdir(parents=True)
+        (tmp_path / folder / "cur" / "1.x:2,S").write_bytes(LETTER)
+    source = open_source(tmp_path, ".")
+    assert {each.folder for each in source.messages} == {"INBOX", "A.B", "Entwürfe"}
+    assert source.left_out == []
+
+
+def test_a_maildir_of_both_layouts_names_what_is_left_out(tmp_path: Path) -> None:
+    for folder in ("", ".Sent", "old/2019"):
+        for part in ("cur", "new", "tmp"):
+            (tmp_path / folder / part).mkdir(parents=True)
+        (tmp_path / folder / "cur" / "1.x:2,S").write_bytes(LETTER)
+    source = open_source(tmp_path, "/")
+    assert {each.folder for each in source.messages} == {"INBOX", "Sent"}
+    assert source.left_out == [tmp_path / "old/2019"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
 import time
@@ -16,6 +17,7 @@ class Client:
     """One session; every command is sent and waited for."""
 
     def __init__(self, port: int, user: str = "ann", timeout: float = 60) -> None:
+        self._timeout = timeout
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._file = self._socket.makefile("rb")
@@ -55,6 +57,24 @@ class Client:
             lines.append(line[:-2])
             if line.startswith(b"+"):
                 return b"+", lines
+
+    def send_line(self, line: bytes) -> None:
+        """Send a line that is no command."""
+        self._socket.sendall(line + b"\r\n")
+
+    def line(self, seconds: float) -> bytes | None:
+        """The next line that the server says of itself; None when none comes in this time."""
+        self._socket.setblocking(False)
+        try:
+            waiting = bool(self._file.peek(1))
+        finally:
+            self._socket.settimeout(self._timeout)
+        if not waiting and not select.select([self._socket], [], [], seconds)[0]:
+            return None
+        line = self._file.readline()
+        if not line:
+            raise ConnectionError("the server has hung up")
+        return line[:-2]
 
     def do(self, command: str) -> tuple[bytes, list[bytes]]:
         """Send a command and wait: (tagged line, lines before it)."""

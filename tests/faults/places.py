@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,3 +82,36 @@ def few_watches(most: int) -> tuple[str, ...]:
     """What to put before a command so that the kernel gives it so many inotify watches at most."""
     script = f'echo {most} > /proc/sys/user/max_inotify_watches && exec "$@"'
     return "unshare", "--user", "--map-root-user", "sh", "-c", script, "sh"
+
+
+@cache
+def why_no_ext4() -> str:
+    """Why no file system of ext4 can be mounted and be made to fail here; empty when it can."""
+    if not Path("/sys/fs/ext4").is_dir() or not list(Path("/sys/fs/ext4").glob("*/trigger_fs_error")):
+        return "the kernel has no ext4, or one that cannot be made to fail"
+    if not Path("/dev/loop-control").exists():
+        return "there are no loop devices"
+    return "" if shutil.which("mkfs.ext4") else "mkfs.ext4 is not installed"
+
+
+@contextmanager
+def ext4_disk(place: Path, image: Path) -> Iterator[str]:
+    """A file system in an image file, made if missing, that turns read-only when it finds an error: its device."""
+    place.mkdir(exist_ok=True)
+    if image.exists():
+        subprocess.run(["e2fsck", "-fp", str(image)], capture_output=True, check=False)
+    else:
+        image.write_bytes(b"")
+        os.truncate(image, 48 << 20)
+        subprocess.run(["mkfs.ext4", "-q", "-F", str(image)], check=True)
+    subprocess.run(["mount", "-o", "loop,errors=remount-ro", str(image), str(place)], check=True)
+    try:
+        done = subprocess.run(["findmnt", "-no", "SOURCE", str(place)], capture_output=True, text=True, check=True)
+        yield Path(done.stdout.strip()).name
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def fail(device: str) -> None:
+    """Let an ext4 file system find an error."""
+    Path(f"/sys/fs/ext4/{device}/trigger_fs_error").write_text("1")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailpost.service.config import SECTIONS, Config, ConfigError, Listen, Pattern, Storage
+from mailpost.service.config import SECTIONS, VERSION, Config, ConfigError, Listen, Pattern, Storage
 from mailpost.service.configfile import load, parse
 from mailpost.service.sample import sample
 from mailpost.service.tomllines import key_lines
@@ -150,6 +150,7 @@ def test_the_sample_is_valid_and_names_every_key_once() -> None:
     assert config.storage.maildir == "/srv/mail/{user}"
     lines = [line.removeprefix("# ") if " = " in line else line for line in text.splitlines()]
     everything = tomllib.loads("\n".join(lines))
+    assert everything.pop("version") == VERSION
     assert {name: set(values) for name, values in everything.items()} == {
         name: set(section.__annotations__) for name, section in SECTIONS.items()
     }
@@ -204,3 +205,28 @@ def test_lines_of_anything_that_is_toml(text: str) -> None:
         values = {}
     lines = key_lines(text)
     assert all((name,) in lines for name in values)
+
+
+def test_a_file_says_its_version_or_is_of_the_first() -> None:
+    assert parse(f"version = 1\n{LEAST}", PATH) == parse(LEAST, PATH)
+
+
+def test_a_newer_file_is_refused_and_nothing_else_is_found_wrong_in_it() -> None:
+    (problem,) = problems(f"# mine\nversion = {VERSION + 1}\nunheard_of = true\n[storage]\nnew_key = 1\n")
+    assert problem.startswith(
+        f"{PATH}:2: version: {VERSION + 1} is newer: this mailpost reads up to version {VERSION}; "
+    )
+    assert "--sample" in problem
+
+
+@pytest.mark.parametrize("version", ["0", "-1", "true", '"1"', "1.0"])
+def test_a_version_is_a_number(version: str) -> None:
+    assert problems(f"version = {version}\n{LEAST}") == [f"{PATH}:1: version: must be a number, such as 1"]
+
+
+def test_how_folders_lie_is_one_of_two() -> None:
+    assert parse(LEAST, PATH).storage.layout == "maildir++"
+    told = LEAST.replace("[listen]", 'layout = "fs"\n[listen]')
+    assert parse(told, PATH).storage.layout == "fs"
+    (problem,) = problems(told.replace('"fs"', '"nested"'))
+    assert problem == f'{PATH}:4: storage.layout: must be "maildir++" or "fs"'

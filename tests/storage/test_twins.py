@@ -18,6 +18,7 @@ from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.flags import ANSWERED, DELETED, FLAGGED, SEEN, FlagChange, intern_flags
 from mailpost.mail.lineends import normalised, to_stored
 from mailpost.mail.searchkeys import SearchKey
+from mailpost.storage.maildir.layout import Hierarchy, layout_of
 from mailpost.storage.maildir.store import MaildirStore
 from mailpost.storage.memory import MemoryStore
 from mailpost.storage.offload import settled
@@ -121,6 +122,8 @@ class Twin:
 class Twins(RuleBasedStateMachine):
     """Both do the same, and are compared."""
 
+    hierarchy = Hierarchy.MAILDIR_PLUS_PLUS
+
     def __init__(self) -> None:
         super().__init__()
         self.root = Path(tempfile.mkdtemp(prefix="twins-"))
@@ -136,7 +139,16 @@ class Twins(RuleBasedStateMachine):
             self.append(name, [("plain", {SEEN}, 0), ("reply", {DELETED, "$Work"}, 10**9), ("folded", set(), 1)])
 
     def maildir(self, reactor: TurningReactor) -> MaildirStore:
-        return MaildirStore(reactor, root=lambda user: self.root / user, default_folders=DEFAULTS, summariser=summarise)
+        return MaildirStore(
+            reactor,
+            root=lambda user: self.root / user,
+            hierarchy=self.hierarchy,
+            default_folders=DEFAULTS,
+            summariser=summarise,
+        )
+
+    def place(self, name: str) -> Path:
+        return self.root / "ann" / layout_of(self.hierarchy).directory(name)
 
     def both(self, work: Callable[[Twin], Any]) -> Any:
         first, second = (work(twin) for twin in self.twins)
@@ -229,7 +241,7 @@ class Twins(RuleBasedStateMachine):
 
     def files(self, name: str) -> dict[int, list[Path]]:
         """Modification time -> files of a folder, for dates that our messages may have."""
-        directory = self.root / "ann" / ("" if name == "INBOX" else "." + name.replace("/", "."))
+        directory = self.place(name)
         found: dict[int, list[Path]] = {}
         for place in ("cur", "new"):
             for file in (directory / place).glob("*"):
@@ -252,7 +264,7 @@ class Twins(RuleBasedStateMachine):
         if not isinstance(self.both(lambda twin: twin.picture(name)), ErrorKind):
             self.delivered += 1
             octets, date = to_stored(normalised(MAIL[which])), 1_500_000_000 + self.delivered
-            directory = self.root / "ann" / ("" if name == "INBOX" else "." + name.replace("/", "."))
+            directory = self.place(name)
             file = directory / "tmp" / f"{date}.outside"
             file.write_bytes(octets)
             os.utime(file, (date, date))
@@ -340,3 +352,13 @@ Twins.TestCase.settings = settings(
     max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestTwins = Twins.TestCase
+
+
+class NestedTwins(Twins):
+    """And where folders lie in each other."""
+
+    hierarchy = Hierarchy.FS
+
+
+NestedTwins.TestCase.settings = Twins.TestCase.settings
+TestNestedTwins = NestedTwins.TestCase

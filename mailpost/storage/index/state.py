@@ -9,6 +9,7 @@ The schema only moves forward: `_MIGRATIONS[n]` leads from version n to n + 1. A
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -111,6 +112,9 @@ _KINDS = {
 }
 
 
+_PERHAPS_READ_ONLY = frozenset({ErrorKind.UNAVAILABLE, ErrorKind.READ_ONLY, ErrorKind.NO_PERMISSION})
+
+
 class DamagedError(Exception):
     """The file is no sound database of ours; it should be set aside and built anew."""
 
@@ -159,7 +163,7 @@ class StateFile:
         self.path = path
         self._log_fd = -1
         self._has_log = True
-        with index_errors():
+        with self.errors():
             self.db = connect(path)
             try:
                 self._prepare()
@@ -198,6 +202,24 @@ class StateFile:
             db.execute("ROLLBACK")
             raise
         db.execute("COMMIT")
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Like `index_errors`; of a file system that has turned read-only SQLite only says that it could not write."""
+        try:
+            with index_errors():
+                yield
+        except MailError as error:
+            if isinstance(error.__cause__, sqlite3.Error) and error.kind in _PERHAPS_READ_ONLY:
+                self._require_writable()
+            raise
+
+    def _require_writable(self) -> None:
+        try:
+            os.close(os.open(self.path, os.O_RDWR | os.O_CLOEXEC))
+        except OSError as error:
+            if error.errno == errno.EROFS:
+                raise MailError(ErrorKind.READ_ONLY, "The mail is on a read-only file system") from error
 
     def harden(self) -> None:
         """Make all commits so far survive a power cut."""

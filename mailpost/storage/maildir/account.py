@@ -6,7 +6,6 @@ is applied to the live mailboxes before anybody is answered.
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -17,14 +16,13 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from mailpost.mail.errors import ErrorKind, MailError
-from mailpost.mail.flags import DELETED, RECENT, intern_flags
+from mailpost.mail.flags import DELETED
 from mailpost.mail.foldertree import INBOX
-from mailpost.mail.lineends import normalised
 from mailpost.mail.summary import Summariser
 from mailpost.storage.changehub import ChangeHub
 from mailpost.storage.index import usage
 from mailpost.storage.index.messages import Spans
-from mailpost.storage.interfaces import IMailAccount, IMaildropAccount
+from mailpost.storage.interfaces import IMailAccount, IMaildropAccount, ISharedAccount
 from mailpost.storage.live import LiveMailbox
 from mailpost.storage.maildir import counting, scan, tree, writing
 from mailpost.storage.maildir.batch import Batches
@@ -36,11 +34,10 @@ from mailpost.storage.maildir.maildrop import MaildirMaildrop, open_maildrop
 from mailpost.storage.maildir.opening import OpenedFiles
 from mailpost.storage.maildir.reading import Reading
 from mailpost.storage.maildir.registry import Registry
-from mailpost.storage.maildir.spool import MaildirSpool
+from mailpost.storage.maildir.spool import MaildirSpool, incoming_message
 from mailpost.storage.maildir.upkeep import Upkeep
 from mailpost.storage.maildir.watch import Watcher
 from mailpost.storage.maildir.workers import Workers
-from mailpost.storage.maildir.writing import Incoming
 from mailpost.storage.offload import Offload
 from mailpost.storage.records import Appended, Copied, Folder, NewMessage, QuotaLimit, SpecialUse, Status, Usage
 
@@ -51,7 +48,7 @@ LOOK_SECONDS = 2.0
 _EVERYTHING = (1, 0xFFFF_FFFF)
 
 
-@implementer(IMailAccount, IMaildropAccount)
+@implementer(IMailAccount, IMaildropAccount, ISharedAccount)
 class MaildirAccount:
     """An open account; made by `MaildirStore`.
 
@@ -143,10 +140,15 @@ class MaildirAccount:
 
     # -- folders
 
-    def folders(self) -> list[Folder]:
-        """All folders; those that other programs have made since the last look are in the next answer."""
+    async def refresh(self) -> None:
+        """Take note of what other processes did to folders, and now and then of what other programs did."""
         if self._clock.seconds() - self._looked > LOOK_SECONDS:
-            Deferred.fromCoroutine(self.sync()).addErrback(lambda _: None)  # the next one who asks is told
+            await self.sync()
+        elif self._opened.generation.moved:
+            await self.workers.chore(tree.nothing)  # a batch begins with what others committed
+
+    def folders(self) -> list[Folder]:
+        """All folders, as they were when anybody looked last."""
         return self.registry.folders()
 
     def subscriptions(self) -> frozenset[str]:
@@ -186,11 +188,7 @@ class MaildirAccount:
 
     async def open(self, name: str) -> MaildirMailbox:
         """Open a folder; quick when it is warm."""
-        try:
-            info = self.registry.selectable(name)
-        except MailError:
-            await self.sync()  # another program may have made it just now
-            info = self.registry.selectable(name)
+        info = await self._known(name)
         mailbox = self.registry.mailboxes.get(info.number)
         if mailbox is None:
             while await self.workers.write(scan.look, info.number):
@@ -202,7 +200,7 @@ class MaildirAccount:
         mailbox.uses += 1
         self._warm.pop(info.number, None)
         try:
-            await self.refresh(mailbox)
+            await self.catch_up(mailbox)
         except BaseException:  # cancelled too: raised again, with the mailbox given back
             mailbox.release()
             raise
@@ -217,20 +215,34 @@ class MaildirAccount:
             self.workers, self._opened.maildrop_lock, self._lane.files, partial(self.open, INBOX)
         )
 
+    async def _known(self, name: str) -> FolderInfo:
+        """The folder of this name, which another program may have made just now."""
+        try:
+            return self.registry.selectable(name)
+        except MailError:
+            await self.sync()
+            return self.registry.selectable(name)
+
     def _mailbox(self, info: FolderInfo, live: LiveMailbox) -> MaildirMailbox:
         """A folder's columns have come: watch its directories from now on."""
         mailbox = MaildirMailbox(self, self.workers, info, live)
-        place = f"{self._opened.root}/{info.directory}"
-        mailbox.watch = self._watcher.watch([f"{place}/cur", f"{place}/new"], partial(self._dirty, mailbox))
-        self._lane.watches[info.number] = mailbox.watch
+        self._watch(mailbox)
         self._came_in(info.number, live.uids)
         return mailbox
+
+    def _watch(self, mailbox: MaildirMailbox) -> None:
+        """Watch the directories that are a folder's now."""
+        if mailbox.watch is not None:
+            mailbox.watch.stop()
+        place = f"{self._opened.root}/{mailbox.folder.directory}"
+        mailbox.watch = self._watcher.watch([f"{place}/cur", f"{place}/new"], partial(self._dirty, mailbox))
+        self._lane.watches[mailbox.folder.number] = mailbox.watch
 
     def _dirty(self, mailbox: MaildirMailbox) -> None:
         """Somebody has changed the directories, perhaps we: have a look, so that idling sessions hear of it."""
         if not mailbox.dirty:
             mailbox.dirty = True
-            Deferred.fromCoroutine(self.refresh(mailbox)).addErrback(lambda _: None)  # the next command will tell
+            Deferred.fromCoroutine(self.catch_up(mailbox)).addErrback(lambda _: None)  # the next command will tell
 
     def _committed(self) -> None:
         """The generation has moved, mostly by our own hand: what another process did, idling sessions are told."""
@@ -241,7 +253,7 @@ class MaildirAccount:
     def _heard(self, _: object) -> None:
         self._hearing = False
 
-    async def refresh(self, mailbox: MaildirMailbox) -> None:
+    async def catch_up(self, mailbox: MaildirMailbox) -> None:
         """Take note of what other programs and processes did; answers at once when they did nothing."""
         if mailbox.watch is not None and not mailbox.watch.up_to_date():
             mailbox.dirty = True
@@ -256,6 +268,7 @@ class MaildirAccount:
         try:
             while await self.workers.chore(scan.look, mailbox.folder.number):
                 pass
+            self._watch_again(mailbox.folder.number)
         except MailError as error:
             mailbox.dirty = True
             if error.kind is not ErrorKind.NO_SUCH_FOLDER:
@@ -282,7 +295,15 @@ class MaildirAccount:
                     lambda _: None
                 )  # closing anyway
 
+    def _watch_again(self, number: int) -> None:
+        """If others have put another directory in a folder's place, that is the one to be watched."""
+        mailbox = self.registry.mailboxes.get(number)
+        if mailbox is not None and number in self._lane.replaced:
+            self._lane.replaced.discard(number)
+            self._watch(mailbox)
+
     def _changed(self, number: int) -> None:
+        self._watch_again(number)
         self.upkeep.changed(number)
 
     def _came_in(self, number: int, uids: Sequence[int]) -> None:
@@ -290,10 +311,10 @@ class MaildirAccount:
 
     async def status(self, name: str) -> Status:
         """Counts of a folder, up to date with outside changes."""
-        info = self.registry.selectable(name)
+        info = await self._known(name)
         mailbox = self.registry.mailboxes.get(info.number)
         if mailbox is not None:
-            await self.refresh(mailbox)
+            await self.catch_up(mailbox)
             counts = self.registry.statuses.get(info.number)
             if counts is None or counts.recent != mailbox.recent:
                 counts = mailbox.status(await self._size(info), await self._deleted_size(mailbox))
@@ -345,8 +366,8 @@ class MaildirAccount:
         replaced: tuple[Any, int] | None = None,
     ) -> Appended:
         """Add messages, all or none, and remove the one that they replace."""
-        info = self.registry.selectable(name)
-        incoming = [await self._incoming(message) for message in messages]
+        info = await self._known(name)
+        incoming = [await incoming_message(message) for message in messages]
         if not incoming:
             return Appended(0, ())
         await self.workers.need_room()
@@ -360,21 +381,9 @@ class MaildirAccount:
         self.upkeep.fresh(info.number, list(zip(appended.uids, octets, strict=True)))
         return appended
 
-    async def _incoming(self, message: NewMessage) -> Incoming:
-        octets = message.octets
-        if isinstance(octets, MaildirSpool):
-            whole = await octets.finished()
-            whole = normalised(whole) if isinstance(whole, bytes) else whole
-        elif isinstance(octets, bytes):
-            whole = normalised(octets)
-        else:
-            raise TypeError("this spool is of another store")
-        date = int(time.time()) if message.internaldate is None else message.internaldate
-        return Incoming(whole, intern_flags(message.flags - {RECENT}), date)
-
     async def copy(self, source: FolderInfo, spans: Spans, target: str, move: bool, origin: object | None) -> Copied:
         """Copy or move messages."""
-        to = self.registry.selectable(target)
+        to = await self._known(target)
         await self.workers.need_room()
         copied = await self.workers.write(
             writing.copy, source.number, to.number, spans, move=move, origin=origin, limit=self.quota_limit

@@ -18,11 +18,13 @@ from shutil import copyfileobj, rmtree
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.storage.index.state import STATE_FILE
 from mailpost.storage.maildir.checking import read_only
+from mailpost.storage.maildir.directories import list_folders
 from mailpost.storage.maildir.filename import base_of
-from mailpost.storage.maildir.files import mail_errors
+from mailpost.storage.maildir.files import mail_errors, open_directory
 from mailpost.storage.maildir.folder import SUBDIRECTORIES, FolderFiles
-from mailpost.storage.maildir.layout import Layout, list_folders
+from mailpost.storage.maildir.layout import Layout
 from mailpost.storage.maildir.opening import index_prefix
+from mailpost.storage.maildir.shape import check_shape, served_as
 
 _MOST_PASSES = 20
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -40,9 +42,11 @@ def backup(root: Path, index: Path | None, layout: Layout, target: Path) -> int:
         target: a directory that is not there yet, or is empty.
 
     Raises:
+        OtherLayoutError: all folders are laid out in another way, and would be left out.
         MailError: FOLDER_EXISTS when there is something already; DISK_FULL and the like.
     """
     with mail_errors():
+        _require_shape(root, index_prefix(root, index) + STATE_FILE, layout)
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
         if any(target.iterdir()):
             raise MailError(ErrorKind.FOLDER_EXISTS, f"{target} is not empty")
@@ -57,6 +61,18 @@ def backup(root: Path, index: Path | None, layout: Layout, target: Path) -> int:
             copy.close()
         os.sync()
     return copy.messages
+
+
+def _require_shape(root: Path, state: str, layout: Layout) -> None:
+    known = None
+    if Path(state).exists():
+        with closing(read_only(state)) as db:
+            known = served_as(db)
+    root_fd = open_directory(root, follow=True)
+    try:
+        check_shape(str(root), root_fd, layout, known)
+    finally:
+        os.close(root_fd)
 
 
 def _copy_state(path: str, target: Path) -> dict[str, set[str]]:
@@ -127,7 +143,7 @@ class _Copy:
             for name in SUBDIRECTORIES:
                 self._place(directory, name).mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
-                files = FolderFiles.open(self._root_fd, directory)
+                files = FolderFiles.open(self._root_fd, directory, must_have_cur=self._layout.nested)
             except MailError as error:
                 if error.kind is not ErrorKind.NO_SUCH_FOLDER:
                     raise
@@ -151,8 +167,11 @@ class _Copy:
             for name in names:
                 if not name.startswith(_OURS) and not name.endswith(_PASSING):
                     self._copied(directory, name)
-        for directory in self._have.keys() - directories:
-            rmtree(self._target / directory, ignore_errors=True)
+        for directory in sorted(self._have.keys() - directories, reverse=True):
+            for name in SUBDIRECTORIES:
+                rmtree(self._place(directory, name), ignore_errors=True)
+            with suppress(OSError):  # others lie in it
+                (self._target / directory).rmdir()
 
     def _place(self, directory: str, path: str) -> Path:
         return self._target / directory / path

@@ -16,7 +16,7 @@ from typing import TypeVar
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.storage.failpoints import passed
 from mailpost.storage.index.generation import Generation
-from mailpost.storage.index.state import StateFile, index_errors
+from mailpost.storage.index.state import StateFile
 from mailpost.storage.maildir.files import fsync_directory, mail_errors
 
 T = TypeVar("T")
@@ -45,6 +45,9 @@ class Batches:
         self._undo: list[Callable[[], object]] = []
         self._news: list[News] = []
         self._marks = 0, 0, 0
+        self.flushed = 0
+        """How many batches have made files in the tree and were committed."""
+        self._makes = self._made = False
         self.told: deque[News] = deque()
         """News of committed batches, to be called in the reactor, oldest first."""
         self.foreign: Callable[[], None] = lambda: None
@@ -58,6 +61,7 @@ class Batches:
         """Let this batch survive a power cut, with the entries of a directory; `held` keeps the descriptor open."""
         self._durable = True
         if fd is not None:
+            self._makes = True
             self._directories[fd] = held
 
     def afterwards(self, work: Callable[[], object]) -> None:
@@ -76,7 +80,7 @@ class Batches:
 
     def begin(self) -> None:
         """Begin the transaction, and take note of what other processes did."""
-        with index_errors():
+        with self.state.errors():
             self.db.execute("BEGIN IMMEDIATE")
             self._changes = self.db.total_changes
             value = self._generation.value  # first: what is committed later than this shows as moved
@@ -91,7 +95,8 @@ class Batches:
     def run(self, job: Callable[[], T]) -> T:
         """Do one job in a savepoint."""
         self._marks = len(self._news), len(self._afterwards), len(self._undo)
-        with mail_errors(), index_errors():
+        self._makes = False
+        with mail_errors(), self.state.errors():
             self.db.execute("SAVEPOINT job")
             try:
                 value = job()
@@ -105,13 +110,14 @@ class Batches:
                 self.doubt()
                 raise
             self.db.execute("RELEASE job")
+            self._made = self._made or self._makes
             return value
 
     def commit(self) -> None:
         """Flush directories, commit, flush the log if anybody wants that, tell other processes, unlink."""
         if not self.db.in_transaction:
             raise MailError(ErrorKind.UNAVAILABLE, "The server could not write, try again later")
-        with mail_errors(), index_errors():
+        with mail_errors(), self.state.errors():
             for fd in self._directories:
                 fsync_directory(fd)
             passed("batch.flushed")
@@ -121,15 +127,22 @@ class Batches:
                 self.state.harden()
                 passed("batch.hardened")
         if self.db.total_changes != self._changes:
-            value = self._generation.bump()
-            if self._data_version() == self._version:  # else somebody was between: it stays moved, the next begin looks
-                self._tell_noted(value)
+            self._tell_others()
+            self.flushed += self._made
         passed("batch.told")
         afterwards = self._afterwards
         self.told.extend(self._news)
         self._reset()
         for work in afterwards:
             work()
+
+    def _tell_others(self) -> None:
+        try:
+            value = self._generation.bump()
+        except OSError:  # a read-only disk: all that was changed has been rolled back
+            return
+        if self._data_version() == self._version:  # else somebody was between: it stays moved, the next begin looks
+            self._tell_noted(value)
 
     def divide(self) -> None:
         """In a job: commit, durably, what it and those before it have done so far, and go on in a new transaction.
@@ -165,7 +178,7 @@ class Batches:
                 self._undo.pop()()
 
     def _reset(self) -> None:
-        self._durable = False
+        self._durable = self._made = False
         self._directories = {}
         self._afterwards = []
         self._undo = []

@@ -26,11 +26,13 @@ from mailpost.storage.index.usage import is_right, usage
 from mailpost.storage.maildir.checkingcache import check_cache
 from mailpost.storage.maildir.checkingfolder import check_folder
 from mailpost.storage.maildir.delivery import STALE_TMP_SECONDS
+from mailpost.storage.maildir.directories import list_folders
 from mailpost.storage.maildir.filename import unique_names
 from mailpost.storage.maildir.findings import Finding, Remedy, Report
 from mailpost.storage.maildir.folder import SUBDIRECTORIES, FolderFiles
-from mailpost.storage.maildir.layout import Layout, list_folders
+from mailpost.storage.maildir.layout import Layout
 from mailpost.storage.maildir.opening import index_prefix
+from mailpost.storage.maildir.shape import check_shape, served_as
 from mailpost.storage.records import Usage
 
 SAMPLE = 50
@@ -52,6 +54,7 @@ def check(
         sample: so many messages of each folder are read and compared with the cache; None: all.
 
     Raises:
+        OtherLayoutError: all folders are laid out in another way.
         MailError: UNAVAILABLE for a state written by a newer server; NO_PERMISSION and the like.
     """
     checker = _Checker(root, index, layout, summarise, sample)
@@ -106,11 +109,12 @@ class _Checker:
             self.alone = alone
         self._modes(report)
         state = self._prefix + STATE_FILE
-        if not Path(state).exists():
-            report.coming += 1  # built out of the tree by whoever opens it
-            return report
         root_fd = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
+            if not Path(state).exists():
+                check_shape(str(self._root), root_fd, self._layout, None)
+                report.coming += 1  # built out of the tree by whoever opens it
+                return report
             with closing(read_only(state)) as db:
                 self._account(db, root_fd, report)
         except sqlite3.DatabaseError as error:
@@ -137,6 +141,7 @@ class _Checker:
             report.add(Remedy.ORPHANS, "", what, [number for (number,) in lost], coming=False)
         if not is_right(db):
             report.findings.append(Finding(Remedy.USAGE, "", "the state does not know what all messages take"))
+        check_shape(str(self._root), root_fd, self._layout, served_as(db))
         on_disk = {found.directory for found in list_folders(root_fd, self._layout)}
         known = rows.all_folders(db)
         report.coming += len(on_disk.symmetric_difference(row.directory for row in known))
@@ -165,7 +170,7 @@ class _Checker:
             report.add(Remedy.RELIST, row.directory, "missing directories", missing, coming=True)
             return
         try:
-            files = FolderFiles.open(root_fd, row.directory)
+            files = FolderFiles.open(root_fd, row.directory, must_have_cur=self._layout.nested)
         except MailError as error:
             report.findings.append(Finding(Remedy.NOTHING, row.directory, f"cannot be opened: {error.text}"))
             return

@@ -114,7 +114,9 @@ def read_subscriptions(root_fd: int, layout: Layout, folders: Mapping[str, str])
         layout: how names are spelt on the disk.
         folders: directory -> name, of those that there are.
     """
-    names = []
+    names: list[str] = []
+    if layout.nested:
+        return names  # Courier knows no such hierarchy: it is not its tree
     for line in _lines(SUBSCRIPTIONS_FILE, root_fd):
         first, dot, rest = line.rstrip("\r").partition(".")
         if first.upper() != INBOX:

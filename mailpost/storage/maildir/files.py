@@ -72,6 +72,20 @@ def open_directory(name: str | os.PathLike[str], dir_fd: int | None = None, foll
     return os.open(name, flags if follow else flags | os.O_NOFOLLOW, dir_fd=dir_fd)
 
 
+def open_below(path: str, root_fd: int) -> int:
+    """Open a directory some levels below another; a symbolic link on the way is refused like `open_directory` does."""
+    first, _, rest = path.partition("/")
+    fd = open_directory(first, root_fd)
+    while rest:
+        first, _, rest = rest.partition("/")
+        try:
+            below = open_directory(first, fd)
+        finally:
+            os.close(fd)
+        fd = below
+    return fd
+
+
 def make_directory(name: str, dir_fd: int) -> None:
     """Make a directory 0700, whatever the umask. Raises FileExistsError."""
     os.mkdir(name, FOLDER_MODE, dir_fd=dir_fd)
@@ -82,6 +96,16 @@ def make_directory(name: str, dir_fd: int) -> None:
         inherit_owner(fd, dir_fd)
     finally:
         os.close(fd)
+
+
+def rename_directory(fd: int, old: str, new: str, new_fd: int | None = None) -> None:
+    """Rename a directory, into another one if that is given. Raises FOLDER_EXISTS where something is in the way."""
+    try:
+        os.rename(old, new, src_dir_fd=fd, dst_dir_fd=fd if new_fd is None else new_fd)
+    except OSError as error:
+        if error.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
+            raise MailError(ErrorKind.FOLDER_EXISTS, "There is a folder of this name already") from error
+        raise
 
 
 def make_directories(place: Path) -> None:

@@ -29,7 +29,7 @@ from mailpost.storage.maildir.filename import (
     unique_names,
     with_letters,
 )
-from mailpost.storage.maildir.files import as_mail_error, mail_errors, make_directory, open_directory
+from mailpost.storage.maildir.files import as_mail_error, mail_errors, make_directory, open_below, open_directory
 
 T = TypeVar("T")
 X = TypeVar("X")
@@ -86,17 +86,23 @@ class FolderFiles:
         self.tmp = tmp
 
     @classmethod
-    def open(cls, root_fd: int, directory: str) -> FolderFiles:
+    def open(cls, root_fd: int, directory: str, *, must_have_cur: bool = False) -> FolderFiles:
         """Open the folder whose directory has this name below the root ("." is INBOX), making cur, new, tmp if missing.
+
+        Args:
+            root_fd: the account.
+            directory: of the folder.
+            must_have_cur: a directory without `cur` is no folder: it is not made.
 
         Raises:
             MailError: NO_SUCH_FOLDER when it is not there, or is (or holds in place of cur, new, tmp) a symbolic link.
         """
         opened: list[int] = []
         try:
-            opened.append(open_directory(directory, root_fd))
+            opened.append(open_below(directory, root_fd))
             for name in SUBDIRECTORIES:
-                opened.append(_open_or_make(name, opened[0]))
+                make = name != "cur" or not must_have_cur
+                opened.append((_open_or_make if make else open_directory)(name, opened[0]))
         except OSError as error:
             for fd in opened:
                 os.close(fd)
@@ -105,6 +111,15 @@ class FolderFiles:
             with mail_errors():
                 raise
         return cls(*opened)
+
+    def is_replaced(self, root_fd: int, directory: str) -> bool:
+        """Whether this was removed, or something else has this name below the root now."""
+        here = os.fstat(self.cur)
+        try:
+            there = os.stat(f"{directory}/cur", dir_fd=root_fd)
+        except OSError:
+            return here.st_nlink == 0  # else it is being renamed
+        return (there.st_ino, there.st_dev) != (here.st_ino, here.st_dev)
 
     def close(self) -> None:
         """Close the descriptors; once."""

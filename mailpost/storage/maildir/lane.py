@@ -22,12 +22,14 @@ from mailpost.storage.index import changes, messages
 from mailpost.storage.index.folders import FolderRow, all_folders, folder_row, save_folder
 from mailpost.storage.index.messages import FlagBits
 from mailpost.storage.maildir.batch import Batches
+from mailpost.storage.maildir.directories import list_folders
 from mailpost.storage.maildir.dotlock import locked
 from mailpost.storage.maildir.filename import FlagLetters
 from mailpost.storage.maildir.files import FileStamp, file_stamp, mail_errors
 from mailpost.storage.maildir.folder import FolderFiles
 from mailpost.storage.maildir.keywords import KEYWORDS_FILE, read_keywords
-from mailpost.storage.maildir.layout import Layout, list_folders
+from mailpost.storage.maildir.layout import Layout
+from mailpost.storage.maildir.subscriptions import SUBSCRIPTIONS_FILE, read_subscriptions
 from mailpost.storage.maildir.uidlist import (
     BLOCK,
     LARGEST_UID,
@@ -175,6 +177,9 @@ class Lane:
         """Folders whose columns are in memory."""
         self.watches: dict[int, Expecting] = {}
         """Those who watch folders that are open."""
+        self.subscriptions_stamp: bool | FileStamp | None = False  # False: never read
+        self.replaced: set[int] = set()
+        """Folders whose directories are not those that were there before."""
         self._folders: dict[int, LaneFolder] = {}
         self._open: OrderedDict[int, HeldFiles] = OrderedDict()
         self._own: OrderedDict[int, HeldFiles] = OrderedDict()
@@ -221,14 +226,18 @@ class Lane:
 
     def _opened(self, held: OrderedDict[int, HeldFiles], number: int, directory: str) -> HeldFiles:
         files = held.get(number)
+        if files is not None and files.is_replaced(self.root_fd, directory):
+            held.pop(number, None)  # others have moved it away, or removed it, and perhaps made it anew
+            self.replaced.add(number)
+            files = None
         if files is None:
             try:
-                files = cast("HeldFiles", HeldFiles.open(self.root_fd, directory))
+                files = self._open_files(directory)
             except MailError as error:
                 if error.kind is not ErrorKind.UNAVAILABLE or not held:
                     raise
                 held.clear()  # too many files are open: these were only kept at hand
-                files = cast("HeldFiles", HeldFiles.open(self.root_fd, directory))
+                files = self._open_files(directory)
             held[number] = files
             if len(held) > _MOST_OPEN:
                 held.popitem(last=False)
@@ -236,6 +245,9 @@ class Lane:
             with suppress(KeyError):  # another thread has just closed it for others
                 held.move_to_end(number)
         return files
+
+    def _open_files(self, directory: str) -> HeldFiles:
+        return cast("HeldFiles", HeldFiles.open(self.root_fd, directory, must_have_cur=self.layout.nested))
 
     def close(self) -> None:
         """Let go of all directories."""
@@ -245,6 +257,7 @@ class Lane:
         os.close(self.root_fd)
 
     def _doubt(self) -> None:
+        self.subscriptions_stamp = False  # a word of them may have been lost with a job
         for folder in self._folders.values():
             folder.sound = False
 
@@ -263,6 +276,7 @@ class Lane:
             flags = [folder.bits.flags(mask) for mask in masks]
             self.news(self.listener.resynced, number, uids, flags, modseqs, row.highest_modseq)
         self.tell_tree()
+        self.tell_subscriptions()
 
     def tell_tree(self) -> None:
         """Tell the listener which folders there are."""
@@ -280,6 +294,16 @@ class Lane:
             if row.directory in names
         ]
         self.news(self.listener.tree, infos)
+
+    def tell_subscriptions(self) -> None:
+        """Tell the listener which names are subscribed, unless it knows."""
+        with mail_errors():
+            stamp = file_stamp(SUBSCRIPTIONS_FILE, self.root_fd)
+        if stamp != self.subscriptions_stamp:
+            self.subscriptions_stamp = stamp
+            existing = [found.name for found in list_folders(self.root_fd, self.layout)]
+            names = read_subscriptions(self.root_fd, self.layout, existing).names
+            self.news(self.listener.subscribed, frozenset(names))
 
     # -- what jobs need
 

@@ -36,7 +36,7 @@ def _all_of(batches: Iterable[Batch | None]) -> list[Batch]:
 class Home(Protocol):
     """What a mailbox asks of its workers."""
 
-    async def refresh(self, mailbox: MaildirMailbox) -> None:
+    async def catch_up(self, mailbox: MaildirMailbox) -> None:
         """Take note of what other programs and processes did."""
 
     def released(self, mailbox: MaildirMailbox) -> None:
@@ -93,7 +93,7 @@ class MaildirMailbox:
 
     async def refresh(self) -> None:
         """Take note of what other programs did."""
-        await self._home.refresh(self)
+        await self._home.catch_up(self)
 
     def release(self) -> None:
         """One of those who opened it is done."""

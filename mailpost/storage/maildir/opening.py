@@ -12,8 +12,10 @@ from pathlib import Path
 from mailpost.storage.index.cache import CACHE_FILE, CacheFile
 from mailpost.storage.index.generation import GENERATION_FILE, Generation
 from mailpost.storage.index.state import STATE_FILE, DamagedError, Readers, StateFile, meta, set_meta
+from mailpost.storage.maildir.directories import open_root
 from mailpost.storage.maildir.files import Ballast, mail_errors, make_directories
-from mailpost.storage.maildir.layout import open_root
+from mailpost.storage.maildir.layout import Layout
+from mailpost.storage.maildir.shape import check_shape, note_served, served_as
 
 MAILDROP_LOCK_FILE = "pop3.lock"
 """Empty; whoever has it locked has the maildrop."""
@@ -42,6 +44,8 @@ class OpenedFiles:
     """There was a Maildir and no state."""
     set_aside: str | None
     """Where a damaged state was put."""
+    strangers: list[str]
+    """Directories that look like folders of the other layout."""
     continues: bool
     """The state is known to be what was last committed, not an older copy that was put back."""
     is_clean: bool
@@ -49,7 +53,7 @@ class OpenedFiles:
 
     def close(self) -> None:
         """Close all but the root, which the lane closes."""
-        with suppress(sqlite3.Error):  # then the next one to open it is careful
+        with suppress(sqlite3.Error, OSError):  # then the next one to open it is careful
             value = self.generation.bump()
             if self.generation.is_last():
                 set_meta(self.state.db, _GENERATION, value)
@@ -65,14 +69,16 @@ def index_prefix(root: Path, index: Path | None) -> str:
     return str(root / _PREFIX) if index is None else str(index) + "/"
 
 
-def open_files(root: Path, index: Path | None) -> OpenedFiles:
+def open_files(root: Path, index: Path | None, layout: Layout) -> OpenedFiles:
     """Open an account, making what is missing.
 
     Args:
         root: its Maildir.
         index: the folder of tiers 2 and 3; None for the root itself.
+        layout: how its folders are to lie.
 
     Raises:
+        OtherLayoutError: they all lie otherwise.
         MailError: UNAVAILABLE for a state written by a newer server; NO_PERMISSION, DISK_FULL and the like.
     """
     is_new = not (root / "cur").is_dir()
@@ -83,7 +89,16 @@ def open_files(root: Path, index: Path | None) -> OpenedFiles:
             if index is not None:
                 make_directories(index.absolute())
             was_there = Path(place + STATE_FILE).exists()
+            if not was_there:  # before anything is made in it
+                strangers = check_shape(str(root), root_fd, layout, None)
             state, set_aside = _open_state(place + STATE_FILE)
+            if was_there:
+                try:
+                    strangers = check_shape(str(root), root_fd, layout, served_as(state.db))
+                except BaseException:
+                    state.close()
+                    raise
+            note_served(state.db, layout.hierarchy)
             ballast = Ballast(root_fd)
             ballast.ensure()
             generation = Generation(place + GENERATION_FILE)
@@ -104,6 +119,7 @@ def open_files(root: Path, index: Path | None) -> OpenedFiles:
                 is_new=is_new,
                 is_rebuilt=not (is_new or was_there),
                 set_aside=set_aside,
+                strangers=strangers,
             )
     except BaseException:
         os.close(root_fd)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -9,13 +10,31 @@ from twisted.internet.defer import Deferred, DeferredLock
 from zope.interface import implementer
 
 from mailpost.mail.errors import ErrorKind, MailError
+from mailpost.mail.flags import RECENT, intern_flags
+from mailpost.mail.lineends import normalised
 from mailpost.storage.interfaces import ISpool
 from mailpost.storage.maildir.delivery import Spool
+from mailpost.storage.maildir.writing import Incoming
+from mailpost.storage.records import NewMessage
 
 LARGEST_IN_MEMORY = 256 * 1024
 """Octets of a message, or of several that come together, which are held until they are filed."""
 _PIECE = 256 * 1024
 _SMALL_PIECE = 16 * 1024
+
+
+async def incoming_message(message: NewMessage) -> Incoming:
+    """A message as the writer lane takes it; its spool is written to the end."""
+    octets = message.octets
+    if isinstance(octets, MaildirSpool):
+        whole = await octets.finished()
+        whole = normalised(whole) if isinstance(whole, bytes) else whole
+    elif isinstance(octets, bytes):
+        whole = normalised(octets)
+    else:
+        raise TypeError("this spool is of another store")
+    date = int(time.time()) if message.internaldate is None else message.internaldate
+    return Incoming(whole, intern_flags(message.flags - {RECENT}), date)
 
 
 @implementer(ISpool)

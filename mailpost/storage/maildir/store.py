@@ -17,8 +17,10 @@ from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.summary import Summariser
 from mailpost.storage.interfaces import IMailStore
 from mailpost.storage.maildir.account import MaildirAccount
-from mailpost.storage.maildir.layout import Layout
+from mailpost.storage.maildir.layout import Hierarchy, layout_of
 from mailpost.storage.maildir.opening import open_files
+from mailpost.storage.maildir.shape import OtherLayoutError, some
+from mailpost.storage.maildir.troubles import Troubles
 from mailpost.storage.maildir.watch import Watcher
 from mailpost.storage.offload import Offload
 from mailpost.storage.records import DEFAULT_FOLDERS, NO_LIMIT, QuotaLimit, SpecialUse
@@ -36,6 +38,7 @@ class MaildirStore:
         root: user -> the directory of the Maildir; raises MailError where there can be none.
         summariser: octets -> summary (`wire.imap.structures.summarise`).
         index: user -> the directory for the index; None keeps it in the root.
+        hierarchy: how folders below folders lie on the disk.
         separator: one character between the levels of a folder's name.
         utf8: directories of folders are named in UTF-8, not modified UTF-7.
         default_folders: what a new account gets beside INBOX, subscribed.
@@ -53,6 +56,7 @@ class MaildirStore:
         summariser: Summariser,
         *,
         index: Callable[[str], Path] | None = None,
+        hierarchy: Hierarchy = Hierarchy.MAILDIR_PLUS_PLUS,
         separator: str = "/",
         utf8: bool = False,
         default_folders: Mapping[str, SpecialUse | None] = DEFAULT_FOLDERS,
@@ -64,12 +68,14 @@ class MaildirStore:
         self._root = root
         self._index = index
         self._summariser = summariser
-        self._layout = Layout(separator, utf8)
+        self._layout = layout_of(hierarchy, separator, utf8)
         self._default_folders = dict(default_folders)
         self._quota = quota
         self._offload = Offload(reactor, threads)
         self._watcher = Watcher(reactor, self._offload, use_inotify)
         self._accounts: dict[str, MaildirAccount] = {}
+        self._troubles: dict[str, Troubles] = {}
+        """Of users whose accounts could not be opened."""
         self._busy: dict[str, list[Deferred[None]]] = {}
         """Accounts that are being opened or closed, with those who wait for that."""
         self._warm: OrderedDict[str, None] = OrderedDict()
@@ -104,7 +110,19 @@ class MaildirStore:
         root, index = self._root(user), self._index(user) if self._index is not None else None
         self._busy[user] = []
         try:
-            opened = await self._offload.read(user, open_files, root, index)
+            try:
+                opened = await self._offload.read(user, open_files, root, index, self._layout)
+            except MailError as error:
+                self._refused(user, error)
+                raise
+            self._troubles.pop(user, None)
+            if opened.strangers:
+                self._log.warn(
+                    "{root} holds {directories}: no folders in the layout {layout}, though they look like it",
+                    root=opened.root,
+                    directories=some(opened.strangers),
+                    layout=self._layout.hierarchy.value,
+                )
             if opened.set_aside is not None:
                 self._log.error(
                     "the index of {user} was damaged: it is rebuilt, the old one is {path}",
@@ -133,6 +151,14 @@ class MaildirStore:
             return account
         finally:
             self._settle(user)
+
+    def _refused(self, user: str, error: MailError) -> None:
+        """An account cannot be opened: say so once, however often its user tries."""
+        troubles = self._troubles.setdefault(user, Troubles(user))
+        if not isinstance(error, OtherLayoutError):
+            troubles.note(error)
+        elif troubles.is_news(0, error.advice):
+            self._log.error("the account of {user} is not opened: {advice}", user=user, advice=error.advice)
 
     def _released(self, account: MaildirAccount) -> None:
         """Keep an account that nobody uses, for a while."""

@@ -1,6 +1,7 @@
 """The list of subscribed folders: `subscriptions` in the root, in either of Dovecot's formats.
 
-Version 1 is one name a line, `A.B`; version 2 begins with "V\\t2" and an empty line, and has tabs between the levels.
+Version 1 is one name a line, `A.B` (`A/B` where folders lie in each other); version 2 begins with "V\\t2" and an empty
+line, and has tabs between the levels.
 Levels are spelt as in the names of directories. A file is written in the format it has; lines that make no sense stay.
 
 RFC: 3501 §6.3.6, §6.3.7
@@ -46,7 +47,7 @@ def parse_subscriptions(data: bytes, layout: Layout, existing: Collection[str] =
     for line in lines[1:] if version == 2 else lines:
         if not line:
             continue
-        name = _name_of(line.replace("\t", ".") if version == 2 else line, layout)
+        name = _name_of(line.replace("\t", layout.between) if version == 2 else line, layout)
         if name is None:
             unknown.append(line)
         else:
@@ -56,9 +57,9 @@ def parse_subscriptions(data: bytes, layout: Layout, existing: Collection[str] =
 
 def format_subscriptions(subscriptions: Subscriptions, layout: Layout) -> bytes:
     """The file's octets, in the version that it has."""
-    between = "\t" if subscriptions.version == 2 else "."
+    between = "\t" if subscriptions.version == 2 else layout.between
     lines = [_VERSION_2, ""] if subscriptions.version == 2 else []
-    lines += [_line_of(name, layout).replace(".", between) for name in subscriptions.names]
+    lines += [_line_of(name, layout).replace(layout.between, between) for name in subscriptions.names]
     lines += subscriptions.unknown
     return "".join(line + "\n" for line in lines).encode("utf-8", "surrogateescape")
 
@@ -96,11 +97,11 @@ def change_subscriptions(
 
 def _line_of(name: str, layout: Layout) -> str:
     directory = layout.directory(name)
-    return INBOX if directory == ROOT else directory[1:]
+    return INBOX if directory == ROOT else directory.removeprefix(layout.prefix)
 
 
 def _name_of(line: str, layout: Layout) -> str | None:
-    return INBOX if line.upper() == INBOX else layout.name("." + line)
+    return INBOX if line.upper() == INBOX else layout.name(layout.prefix + line)
 
 
 def _without_prefix(name: str, separator: str, existing: Collection[str]) -> str:

@@ -8,31 +8,29 @@ from contextlib import suppress
 from functools import partial
 
 from mailpost.mail.errors import ErrorKind, MailError
-from mailpost.mail.foldertree import INBOX, above, canonical_name, known_name
+from mailpost.mail.foldertree import INBOX, LONGEST_NAME, above, canonical_name, known_name
 from mailpost.storage.index import changes, messages
 from mailpost.storage.index import folders as rows
 from mailpost.storage.index.messages import MOST_KEYWORDS
+from mailpost.storage.index.state import set_meta
 from mailpost.storage.maildir import courier
 from mailpost.storage.maildir.delivery import clean_tmp
-from mailpost.storage.maildir.files import file_stamp, mail_errors
-from mailpost.storage.maildir.keywords import KEYWORDS_FILE
-from mailpost.storage.maildir.lane import Lane
-from mailpost.storage.maildir.layout import (
+from mailpost.storage.maildir.directories import (
     FolderDirectory,
     create_folder,
     list_folders,
-    moves_of_rename,
     purge_trash,
     remove_folder,
     rename_folders,
 )
+from mailpost.storage.maildir.files import file_stamp, mail_errors
+from mailpost.storage.maildir.keywords import KEYWORDS_FILE
+from mailpost.storage.maildir.lane import Lane
 from mailpost.storage.maildir.quota import measure
 from mailpost.storage.maildir.scan import scan
 from mailpost.storage.maildir.subscriptions import (
     SUBSCRIPTIONS_FILE,
-    Subscriptions,
     change_subscriptions,
-    read_subscriptions,
 )
 from mailpost.storage.maildir.uidlist import UidList, read_uidlist
 from mailpost.storage.maildir.writing import APPENDING, COPYING, undo
@@ -59,10 +57,12 @@ def sync_tree(lane: Lane) -> None:
             with suppress(MailError):  # another program has taken one of the names meanwhile
                 finish_rename(lane, intent.id, [(old, new) for old, new in intent.detail])
             changes.end_intent(lane.db, intent.id)
-    on_disk = {found.directory: found.name for found in list_folders(lane.root_fd, lane.layout)}
+    found = list_folders(lane.root_fd, lane.layout)
+    on_disk = {each.directory: each.name for each in found}
+    hidden = tuple(f"{each.directory}/" for each in found if each.shut)  # may still be there
     known = {row.directory: row for row in rows.all_folders(lane.db)}
     for directory, row in known.items():
-        if directory not in on_disk:
+        if directory not in on_disk and not directory.startswith(hidden):
             _forget(lane, row.id)
     uses = {row.special_use for row in known.values()}
     for directory, name in on_disk.items():
@@ -72,6 +72,7 @@ def sync_tree(lane: Lane) -> None:
             uses.add(value)
             _register(lane, directory, value)
     lane.tell_tree()
+    lane.tell_subscriptions()
 
 
 def _register(lane: Lane, directory: str, special_use: str | None) -> rows.FolderRow:
@@ -145,7 +146,7 @@ def create(lane: Lane, name: str, special_use: SpecialUse | None) -> None:
 
 
 def _make(lane: Lane, directory: str, special_use: str | None) -> None:
-    create_folder(lane.root_fd, directory)
+    create_folder(lane.root_fd, lane.layout, directory)
     for row in rows.all_folders(lane.db):
         if row.directory == directory:
             _forget(lane, row.id)  # one that another program has removed
@@ -162,7 +163,7 @@ def delete(lane: Lane, name: str) -> None:
             raise MailError(ErrorKind.HAS_CHILDREN, "This name is kept by the folders below it")
         raise MailError(ErrorKind.NO_SUCH_FOLDER, "There is no such folder")
     directory = existing[name].directory
-    remove_folder(lane.root_fd, directory)
+    remove_folder(lane.root_fd, lane.layout, directory)
     for row in rows.all_folders(lane.db):
         if row.directory == directory:
             _forget(lane, row.id)
@@ -172,7 +173,7 @@ def delete(lane: Lane, name: str) -> None:
 
 def purge(lane: Lane, most: int = 200) -> bool:
     """Free the space of folders that were removed: some files a call; False when nothing is left."""
-    return not purge_trash(lane.root_fd, most)
+    return not purge_trash(lane.root_fd, lane.layout, most)
 
 
 def rename(lane: Lane, old: str, new: str) -> None:
@@ -189,9 +190,10 @@ def rename(lane: Lane, old: str, new: str) -> None:
         raise MailError(ErrorKind.CANNOT, "A folder cannot be moved below itself")
     directory = existing[old].directory if old in existing else lane.layout.directory(old)
     directories = [found.directory for found in existing.values()]
-    moves = moves_of_rename(directories, directory, lane.layout.directory(new))
+    moves = lane.layout.moves(directories, directory, lane.layout.directory(new))
     for _, wanted in moves:
-        if lane.layout.name(wanted) is None and lane.layout.lenient_name(wanted) is None:
+        shown = lane.layout.name(wanted) or lane.layout.lenient_name(wanted)
+        if shown is None or len(shown) > LONGEST_NAME:
             raise MailError(ErrorKind.BAD_FOLDER_NAME, "This cannot be the name of a folder")
     for higher in above(new, separator):
         if higher not in existing and not _inside(higher, old, separator):
@@ -208,7 +210,7 @@ def _inside(name: str, folder: str, separator: str) -> bool:
 
 def finish_rename(lane: Lane, intent: int, moves: list[tuple[str, str]]) -> None:
     """Rename directories and rows. Asked again after a crash, it finishes what was begun."""
-    rename_folders(lane.root_fd, moves)
+    rename_folders(lane.root_fd, lane.layout, moves)
     numbers = {row.directory: row.id for row in rows.all_folders(lane.db)}
     for old, new in moves:
         if old in numbers:
@@ -222,25 +224,26 @@ def finish_rename(lane: Lane, intent: int, moves: list[tuple[str, str]]) -> None
 def subscribe(lane: Lane, name: str, subscribed: bool) -> None:
     """Put a name on the list of subscriptions or take it off."""
     name = known_name(name, lane.layout.separator)
-    after = change_subscriptions(
+    change_subscriptions(
         lane.root_fd,
         lane.layout,
         added=[name] if subscribed else [],
         removed=[] if subscribed else [name],
         existing=_existing(lane).keys(),
     )
-    lane.news(lane.listener.subscribed, frozenset(after.names))
+    # Something is to be committed, so that other processes hear of it.
+    set_meta(lane.db, SUBSCRIPTIONS_FILE, str(file_stamp(SUBSCRIPTIONS_FILE, lane.root_fd)))
+    lane.tell_subscriptions()
 
 
-def _subscriptions(lane: Lane) -> Subscriptions:
-    """The list of subscriptions; Courier's where there is none."""
-    existing = _existing(lane)
+def _take_over_subscriptions(lane: Lane) -> None:
+    """Where there is no list of subscriptions, Courier's becomes it."""
     if file_stamp(SUBSCRIPTIONS_FILE, lane.root_fd) is None:
+        existing = _existing(lane)
         directories = {found.directory: found.name for found in existing.values()}
         couriers = courier.read_subscriptions(lane.root_fd, lane.layout, directories)
         if couriers:
-            return change_subscriptions(lane.root_fd, lane.layout, added=couriers, existing=existing.keys())
-    return read_subscriptions(lane.root_fd, lane.layout, existing.keys())
+            change_subscriptions(lane.root_fd, lane.layout, added=couriers, existing=existing.keys())
 
 
 def nothing(lane: Lane) -> None:
@@ -281,8 +284,8 @@ def open_account(
             if name not in existing:  # another process may open the new account at the same time
                 create(lane, name, use)
         change_subscriptions(lane.root_fd, lane.layout, added=[INBOX, *defaults], existing=list(defaults))
-    names = _subscriptions(lane).names
-    lane.news(lane.listener.subscribed, frozenset(names))
+    _take_over_subscriptions(lane)
+    lane.tell_subscriptions()
     left = {folder for (folder,) in lane.db.execute("SELECT DISTINCT folder FROM dead")}
     return sorted(left.union(messages.folders_unwritten(lane.db), rows.unlisted(lane.db)))
 

@@ -117,7 +117,7 @@ class Upkeep:
                 return
             if not isinstance(result.value, MailError):
                 self._log.failure("upkeep of {user} failed", failure=result, user=self._workers.user)
-            elif result.value.kind is not ErrorKind.UNAVAILABLE:
+            elif result.value.kind is not ErrorKind.UNAVAILABLE and not result.value.noted:
                 user, reason = self._workers.user, result.value.text
                 self._log.warn("upkeep of {user}: {reason}", user=user, reason=reason)
 
@@ -154,8 +154,10 @@ class Upkeep:
                     jobs = workers.jobs
             await workers.chore(behind.finish, folder, recent)
         except MailError as error:
-            if error.kind not in {ErrorKind.NO_SUCH_FOLDER, ErrorKind.UNAVAILABLE}:
-                self._log.warn("{user}: the tree could not be written: {text}", user=workers.user, text=error.text)
+            closing = error.kind is ErrorKind.UNAVAILABLE and not error.noted
+            if error.kind is not ErrorKind.NO_SUCH_FOLDER and not closing:
+                if not error.noted:
+                    self._log.warn("{user}: the tree could not be written: {text}", user=workers.user, text=error.text)
                 self._verify[folder] = None  # and tried again then
                 self._failed[folder] = None
             return

@@ -165,6 +165,8 @@ class Watcher:
 
     def _heard(self, events: list[Event]) -> None:
         dirty: dict[FolderWatch, None] = {}
+        if any(event.overflow for event in events):
+            self._log.info("more happened than inotify could tell: all open folders are listed again")
         for event in events:
             watch = self._numbers.get(event.number)
             if event.overflow:

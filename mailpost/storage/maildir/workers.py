@@ -10,6 +10,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.summary import Summary
@@ -18,6 +19,7 @@ from mailpost.storage.maildir.batch import News
 from mailpost.storage.maildir.files import Ballast
 from mailpost.storage.maildir.lane import FolderInfo, Lane
 from mailpost.storage.maildir.reading import Reading
+from mailpost.storage.maildir.troubles import Troubles
 from mailpost.storage.offload import Offload, Slices
 
 T = TypeVar("T")
@@ -53,6 +55,7 @@ class Workers:
         self._cache_writer = offload.writer(cache)
         self._ballast = ballast
         self._ballast_spent = False
+        self._troubles = Troubles(user)
 
     def write(self, job: Callable[Concatenate[Lane, P], T], *args: P.args, **named: P.kwargs) -> Deferred[T]:
         """Do a job of the writer lane; its news are applied when this answers. Cancelling only stops the waiting."""
@@ -89,9 +92,15 @@ class Workers:
         answer: Deferred[T] = Deferred()
         work = self._writer.run(partial(job, self._lane, *args, **named))
 
+        flushed = self._lane.batches.flushed
+
         def done(result: Any) -> None:
             while self._told:
                 self._told.popleft()()
+            if isinstance(result, Failure):
+                self._troubles.note(result.value)
+            elif self._lane.batches.flushed != flushed:
+                self._troubles.flushed()
             answer.callback(result)
 
         work.addBoth(done)
@@ -99,7 +108,7 @@ class Workers:
 
     def read(self, function: Callable[P, T], *args: P.args, **named: P.kwargs) -> Deferred[T]:
         """Do something short in a reader lane."""
-        return self._offload.read(self.user, function, *args, **named)
+        return self._noting(self._offload.read(self.user, function, *args, **named))
 
     def query(
         self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **named: P.kwargs
@@ -114,7 +123,14 @@ class Workers:
 
     def sliced(self, generator: Generator[None, None, T]) -> Deferred[T]:
         """Do something long in a reader lane, in turns."""
-        return self._offload.sliced(self.user, generator)
+        return self._noting(self._offload.sliced(self.user, generator))
+
+    def _noting(self, work: Deferred[T]) -> Deferred[T]:
+        def failed(failure: Failure) -> Failure:
+            self._troubles.note(failure.value)
+            return failure
+
+        return work.addErrback(failed)
 
     def slices(self, generator: Generator[T | None, None, None]) -> Slices[T]:
         """The items of a generator that runs in a reader lane."""

@@ -90,6 +90,8 @@ class Contract(Base):
 
     store: IMailStore
     account: IMailAccount
+    names_refused: frozenset[str] = frozenset()
+    """Names of `folders.HARD_NAMES` (also below "below/") that the store refuses, since it keeps them for itself."""
 
     def make_store(self) -> IMailStore | Awaitable[IMailStore]:
         """A new store without any account, for one test."""

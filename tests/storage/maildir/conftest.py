@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from mailpost.storage.maildir.directories import open_root
 from mailpost.storage.maildir.folder import FolderFiles
-from mailpost.storage.maildir.layout import ROOT, open_root
+from mailpost.storage.maildir.layout import ROOT
 
 
 @pytest.fixture

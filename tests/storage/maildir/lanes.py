@@ -12,7 +12,7 @@ from mailpost.storage.index import messages
 from mailpost.storage.maildir import scan, tree, writing
 from mailpost.storage.maildir.batch import Batches
 from mailpost.storage.maildir.lane import FolderInfo, Lane
-from mailpost.storage.maildir.layout import Layout
+from mailpost.storage.maildir.layout import Hierarchy, layout_of
 from mailpost.storage.maildir.opening import open_files
 from mailpost.storage.maildir.writing import Incoming
 
@@ -48,13 +48,19 @@ class Ears:
 class Bench:
     """An account, opened as the store does it."""
 
-    def __init__(self, root: Path, defaults: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        defaults: dict[str, Any] | None = None,
+        hierarchy: Hierarchy = Hierarchy.MAILDIR_PLUS_PLUS,
+    ) -> None:
+        layout = layout_of(hierarchy)
         self.root = root
         self.closed = False
-        self.opened = open_files(root, None)
+        self.opened = open_files(root, None, layout)
         self.ears = Ears()
         self.batches = Batches(self.opened.state, self.opened.generation)
-        self.lane = Lane(self.opened.root_fd, Layout(), self.batches, self.ears)
+        self.lane = Lane(self.opened.root_fd, layout, self.batches, self.ears)
         self.left = self.do(tree.open_account, defaults, self.opened.continues, self.opened.is_clean)
 
     def do(self, job: Callable[..., T], *args: Any, **named: Any) -> T:
@@ -97,6 +103,9 @@ class Bench:
         uids, masks, _ = messages.columns(self.lane.db, self.number(name))
         bits = self.lane.folder(self.number(name)).bits
         return {uid: bits.flags(mask) for uid, mask in zip(uids, masks, strict=True)}
+
+    def directory(self, name: str) -> str:
+        return self.lane.layout.directory(name)
 
     def cur(self, directory: str = ".") -> list[str]:
         return sorted(path.name for path in (self.root / directory / "cur").iterdir())

@@ -25,6 +25,7 @@ from mailpost.storage.maildir import mailbox as mailbox_module
 from mailpost.storage.maildir import store as store_module
 from mailpost.storage.maildir import upkeep as upkeep_module
 from mailpost.storage.maildir.account import MaildirAccount
+from mailpost.storage.maildir.layout import Hierarchy, layout_of
 from mailpost.storage.maildir.store import MaildirStore
 from mailpost.storage.records import Attribute, HeaderFields, NewMessage
 from mailpost.wire.imap.structures import summarise
@@ -54,6 +55,8 @@ class Session:
 
 
 class AccountTests(TestCase):
+    hierarchy = Hierarchy.MAILDIR_PLUS_PLUS
+
     def setUp(self) -> None:
         self.place = Path(self.mktemp())
         self.stores: list[MaildirStore] = []
@@ -63,9 +66,12 @@ class AccountTests(TestCase):
             await store.close()
 
     def store(self, summariser: Callable[[bytes], Summary] = summarise, **settings: Any) -> MaildirStore:
-        store = MaildirStore(reactor, lambda user: self.place / user, summariser, **settings)
+        store = MaildirStore(reactor, lambda user: self.place / user, summariser, hierarchy=self.hierarchy, **settings)
         self.stores.append(store)
         return store
+
+    def directory(self, name: str) -> str:
+        return layout_of(self.hierarchy).directory(name)
 
     async def account(self, **settings: Any) -> MaildirAccount:
         return await self.store(**settings).account("ann")
@@ -343,17 +349,39 @@ class AccountTests(TestCase):
             await account.delete(name)
         while account.upkeep.busy:
             await later(0.01)
-        self.assertEqual(list(self.place.glob("ann/.*trash*")), [])
+        self.assertEqual(list(self.place.glob("ann/**/.*trash*")), [])
         self.assertEqual(self.flushLoggedErrors(), [])
 
-    async def test_a_list_of_folders_soon_shows_what_others_made(self) -> None:
+    async def test_a_list_of_folders_shows_what_others_made(self) -> None:
         self.patch(account_module, "LOOK_SECONDS", -1)
         account = await self.account()
         for place in ("cur", "new", "tmp"):
-            (self.place / "ann" / ".Theirs" / place).mkdir(parents=True)
-        while "Theirs" not in [folder.name for folder in account.folders()]:
-            await later(0.01)
+            (self.place / "ann" / self.directory("Theirs") / place).mkdir(parents=True)
+        await account.refresh()
+        self.assertIn("Theirs", [folder.name for folder in account.folders()])
         self.assertEqual((await account.status("Theirs")).messages, 0)
+
+    async def test_a_directory_that_others_replace_is_not_written_into_unseen(self) -> None:
+        account = await self.account()
+        await account.create("Work")
+        await account.append("Work", [NewMessage(MESSAGE)])
+        mailbox = await account.open("Work")
+        session = Session(mailbox)
+        place = self.place / "ann" / self.directory("Work")
+        place.rename(self.place / "elsewhere")
+        for name in ("new", "tmp", "cur"):
+            (place / name).mkdir(parents=True)
+        await account.append("Work", [NewMessage(MESSAGE), NewMessage(MESSAGE)])
+        self.assertEqual(len(list((place / "cur").iterdir())), 2)
+        self.assertEqual(len(list((self.place / "elsewhere" / "cur").iterdir())), 1)
+        await mailbox.refresh()
+        self.assertEqual(len(mailbox.live.uids), 2)
+        self.assertNotIn(1, mailbox.live.uids)
+        session.catch_up()
+        session.woken = Deferred()
+        (place / "new" / "1.delivered").write_bytes(MESSAGE)
+        await session.woken.addTimeout(5, reactor)
+        self.assertEqual(len(mailbox.live.uids), 3)
 
     async def test_the_size_of_many_unknown_messages_is_believed(self) -> None:
         self.patch(counting, "_MOST_READ", 1)
@@ -442,3 +470,7 @@ class AccountTests(TestCase):
         ((_, envelope),) = await self.all_rows(mailbox, Attribute.ENVELOPE)
         self.assertIn(b'"new"', envelope)
         mailbox.release()
+
+
+class NestedAccountTests(AccountTests):
+    hierarchy = Hierarchy.FS

@@ -16,7 +16,7 @@ from mailpost.mail.flags import FLAGGED, SEEN, FlagChange, intern_flags
 from mailpost.storage.interfaces import IMailAccount
 from mailpost.storage.maildir import backup, checking, repairing
 from mailpost.storage.maildir.findings import Remedy, Report
-from mailpost.storage.maildir.layout import Layout
+from mailpost.storage.maildir.layout import Hierarchy, layout_of
 from mailpost.storage.maildir.store import MaildirStore
 from mailpost.storage.records import Attribute, NewMessage
 from mailpost.wire.imap.structures import summarise
@@ -28,7 +28,9 @@ UIDS = list(range(1, 13))
 class Home:
     """An account that is opened, damaged, checked and repaired."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, hierarchy: Hierarchy) -> None:
+        self.hierarchy = hierarchy
+        self.layout = layout_of(hierarchy)
         self.root = place / "ann"
         self.reactor = TurningReactor()
         self.store: MaildirStore | None = None
@@ -36,7 +38,7 @@ class Home:
     def start(self, root: Path | None = None) -> Any:
         """Open the account, in a store of its own."""
         where = root or self.root
-        store = MaildirStore(self.reactor, lambda _: where, summarise, use_inotify=False)
+        store = MaildirStore(self.reactor, lambda _: where, summarise, hierarchy=self.hierarchy, use_inotify=False)
         return store, self.reactor.answer(store.account("ann"))
 
     def opened(self, use: Callable[[Any], Any], root: Path | None = None) -> Any:
@@ -77,7 +79,7 @@ class Home:
 
     def check(self, root: Path | None = None) -> Report:
         """What a full check finds."""
-        return checking.check(root or self.root, None, Layout("/"), summarise, sample=None)
+        return checking.check(root or self.root, None, self.layout, summarise, sample=None)
 
     def repair(self, report: Report) -> None:
         """What `--repair` does."""
@@ -99,10 +101,10 @@ class Home:
             db.commit()
 
 
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+@pytest.fixture(params=Hierarchy, ids=lambda hierarchy: hierarchy.value)
+def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     monkeypatch.setattr(checking, "_PAUSES", (0.02, 0.02))
-    made = Home(tmp_path)
+    made = Home(tmp_path, request.param)
     made.opened(made.fill)
     made.opened(lambda account: made.reactor.answer(repairing.settle(account)))
     yield made
@@ -252,9 +254,9 @@ def test_a_newer_state_is_refused(home: Home) -> None:
 def test_a_backup_takes_the_place_of_the_account(home: Home, tmp_path: Path) -> None:
     before = home.opened(home.rows)
     target = tmp_path / "copy"
-    assert backup.backup(home.root, None, Layout("/"), target) == len(UIDS)
+    assert backup.backup(home.root, None, home.layout, target) == len(UIDS)
     assert home.opened(home.rows, target) == before
     assert home.check(target).findings == []
     with pytest.raises(MailError, match="not empty"):
-        backup.backup(home.root, None, Layout("/"), target)
+        backup.backup(home.root, None, home.layout, target)
     assert {each.stat().st_mode & 0o777 for each in target.rglob("*") if each.is_file()} == {0o600}

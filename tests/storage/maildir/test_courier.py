@@ -10,7 +10,7 @@ import pytest
 
 from mailpost.mail.flags import FLAGGED, NO_FLAGS, SEEN
 from mailpost.storage.maildir import behind, courier
-from mailpost.storage.maildir.layout import Layout
+from mailpost.storage.maildir.layout import MaildirPlusPlus, Nested
 from mailpost.storage.maildir.uidlist import read_uidlist
 from tests.storage.maildir.lanes import MESSAGE, Bench
 
@@ -129,7 +129,7 @@ def test_no_keywords_at_all(root: Path, descriptor: int) -> None:
 
 
 def test_subscriptions(descriptor: int) -> None:
-    assert courier.read_subscriptions(descriptor, Layout(), {".Sent": "Sent"}) == [
+    assert courier.read_subscriptions(descriptor, MaildirPlusPlus(), {".Sent": "Sent"}) == [
         "INBOX",
         "Sent",
         "Lists/Entwürfe",
@@ -200,3 +200,12 @@ def test_dovecots_files_come_before_couriers(root: Path) -> None:
     assert flags[1] == NO_FLAGS
     assert bench.ears.subscriptions == {"Sent"}
     bench.close()
+
+
+def test_a_tree_whose_folders_lie_in_each_other_is_not_couriers(tmp_path: Path) -> None:
+    (tmp_path / "courierimapsubscribed").write_text("INBOX.Sent\n")
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    try:
+        assert courier.read_subscriptions(descriptor, Nested(), {}) == []
+    finally:
+        os.close(descriptor)

@@ -13,17 +13,18 @@ from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.lineends import normalised, to_crlf, to_stored
 from mailpost.storage.maildir import delivery
 from mailpost.storage.maildir.delivery import Spool, clean_tmp, copied_base, copy_messages, write_message
+from mailpost.storage.maildir.directories import create_folder
 from mailpost.storage.maildir.filename import base_of, sizes_of
 from mailpost.storage.maildir.files import fsync_directory
 from mailpost.storage.maildir.folder import FolderFiles
-from mailpost.storage.maildir.layout import create_folder
+from mailpost.storage.maildir.layout import MaildirPlusPlus
 
 MESSAGE = b"Subject: x\r\n\r\nhi\r\n"
 
 
 @pytest.fixture
 def other(root_fd: int) -> FolderFiles:
-    create_folder(root_fd, ".Other")
+    create_folder(root_fd, MaildirPlusPlus(), ".Other")
     return FolderFiles.open(root_fd, ".Other")
 
 

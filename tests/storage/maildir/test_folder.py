@@ -11,9 +11,10 @@ import pytest
 
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.storage.maildir import folder as module
+from mailpost.storage.maildir.directories import create_folder
 from mailpost.storage.maildir.filename import base_of
 from mailpost.storage.maildir.folder import FileFacts, FolderFiles, Listing
-from mailpost.storage.maildir.layout import create_folder
+from mailpost.storage.maildir.layout import MaildirPlusPlus
 
 
 def put(root: Path, name: str, octets: bytes = b"Subject: x\n\nhi\n", place: str = "cur") -> str:
@@ -44,7 +45,7 @@ def test_opening_follows_no_link(root: Path, root_fd: int, tmp_path: Path) -> No
 
 def test_a_closed_folder_leaks_no_descriptor(root_fd: int) -> None:
     before = len(os.listdir("/proc/self/fd"))
-    create_folder(root_fd, ".A")
+    create_folder(root_fd, MaildirPlusPlus(), ".A")
     FolderFiles.open(root_fd, ".A").close()
     with pytest.raises(MailError):
         FolderFiles.open(root_fd, ".Missing")

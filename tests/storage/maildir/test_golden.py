@@ -13,7 +13,7 @@ from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.storage.index.cache import CACHE_FORMAT
 from mailpost.storage.index.state import SCHEMA_VERSION
 from mailpost.storage.maildir import checking
-from mailpost.storage.maildir.layout import Layout
+from mailpost.storage.maildir.layout import MaildirPlusPlus
 from mailpost.wire.imap.structures import summarise
 from tests.golden import GOLDEN, SEEN_IN_IT, Account, unpacked
 
@@ -39,7 +39,7 @@ def test_a_golden_tree_is_as_it_was(release: Path, tmp_path: Path) -> None:
             assert account.seen() == json.loads((release / SEEN_IN_IT).read_text())
     assert pragma(root, "state", "user_version") == SCHEMA_VERSION
     assert pragma(root, "cache", "user_version") == CACHE_FORMAT
-    assert checking.check(root, None, Layout("/"), summarise, sample=None).findings == []
+    assert checking.check(root, None, MaildirPlusPlus(), summarise, sample=None).findings == []
 
 
 def test_a_newer_state_is_refused_and_stays(release: Path, tmp_path: Path) -> None:

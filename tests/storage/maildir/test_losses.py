@@ -12,6 +12,7 @@ from twisted.logger import LogEvent, globalLogPublisher
 
 from mailpost.mail.flags import FLAGGED, SEEN, FlagChange, Flags, intern_flags
 from mailpost.storage.interfaces import IMailAccount
+from mailpost.storage.maildir.layout import Hierarchy, layout_of
 from mailpost.storage.maildir.store import MaildirStore
 from mailpost.storage.maildir.uidlist import parse_uidlist
 from mailpost.storage.records import Attribute, NewMessage
@@ -25,8 +26,10 @@ FOLDERS = ("INBOX", "Work", "Work/Done")
 class Home:
     """An account that is opened, used and closed again and again."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, hierarchy: Hierarchy) -> None:
         self.place = place
+        self.hierarchy = hierarchy
+        self.directories = [layout_of(hierarchy).directory(name) for name in FOLDERS]
         self.root = place / "ann"
         self.reactor = TurningReactor()
         self.logged: list[LogEvent] = []
@@ -34,7 +37,9 @@ class Home:
     def opened(self, use: Callable[[IMailAccount], Any]) -> Any:
         """Open it for this, and close it."""
         answer = self.reactor.answer
-        store = MaildirStore(self.reactor, lambda user: self.place / user, summarise, use_inotify=False)
+        store = MaildirStore(
+            self.reactor, lambda user: self.place / user, summarise, hierarchy=self.hierarchy, use_inotify=False
+        )
         globalLogPublisher.addObserver(self.logged.append)
         try:
             account = answer(store.account("ann"))
@@ -87,9 +92,9 @@ async def _rows(mailbox: Any) -> list[tuple[Any, ...]]:
     return [row async for batch in mailbox.fetch(mailbox.live.uids[:], SHOWN) for row in batch]
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
-    home = Home(tmp_path)
+@pytest.fixture(params=Hierarchy, ids=lambda hierarchy: hierarchy.value)
+def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Home]:
+    home = Home(tmp_path, request.param)
     home.opened(home.fill)
     return home
 
@@ -141,10 +146,10 @@ def test_the_state_may_be_lost(home: Home, harm: Callable[[Path], None]) -> None
 @pytest.mark.parametrize("harm", [remove, noise])
 def test_the_uid_list_is_written_again(home: Home, harm: Callable[[Path], None]) -> None:
     before = home.look()
-    for directory in (".", ".Work", ".Work.Done"):
+    for directory in home.directories:
         harm(home.root / directory / "dovecot-uidlist")
     assert home.look() == before
-    for name, directory in zip(FOLDERS, (".", ".Work", ".Work.Done"), strict=True):
+    for name, directory in zip(FOLDERS, home.directories, strict=True):
         listed = parse_uidlist((home.root / directory / "dovecot-uidlist").read_bytes())
         assert listed is not None
         assert listed.uidvalidity == before[name][0]
@@ -153,7 +158,7 @@ def test_the_uid_list_is_written_again(home: Home, harm: Callable[[Path], None])
 
 def test_the_state_may_be_lost_after_the_uid_list_was(home: Home) -> None:
     before = home.look()
-    for directory in (".", ".Work", ".Work.Done"):
+    for directory in home.directories:
         (home.root / directory / "dovecot-uidlist").unlink()
     home.look()
     for path in home.root.glob("mailpost-*"):

@@ -12,9 +12,11 @@ import pytest
 from mailpost.mail.flags import SEEN, intern_flags
 from mailpost.storage.index import changes
 from mailpost.storage.index import folders as rows
-from mailpost.storage.maildir import delivery, layout, scan, tree, writing
+from mailpost.storage.maildir import delivery, directories, nesting, scan, tree, writing
 from mailpost.storage.maildir.filename import UniqueNames, unique_names
+from mailpost.storage.maildir.files import rename_directory
 from mailpost.storage.maildir.lane import Lane
+from mailpost.storage.maildir.layout import Hierarchy
 from mailpost.storage.maildir.writing import Incoming
 from tests.storage.maildir.lanes import MESSAGE, Bench
 
@@ -29,11 +31,17 @@ def dies(*_: Any, **__: Any) -> Any:
     raise DiedError
 
 
+@pytest.fixture(params=Hierarchy, ids=lambda hierarchy: hierarchy.value)
+def hierarchy(request: pytest.FixtureRequest) -> Hierarchy:
+    found: Hierarchy = request.param
+    return found
+
+
 @pytest.fixture
-def pair(tmp_path: Path) -> Iterator[tuple[Bench, Bench]]:
+def pair(tmp_path: Path, hierarchy: Hierarchy) -> Iterator[tuple[Bench, Bench]]:
     """Two processes that have one account open."""
-    first = Bench(tmp_path / "ann", {})
-    second = Bench(tmp_path / "ann")
+    first = Bench(tmp_path / "ann", {}, hierarchy)
+    second = Bench(tmp_path / "ann", hierarchy=hierarchy)
     yield first, second
     first.close()
     second.close()
@@ -76,10 +84,10 @@ def test_a_move_of_a_dead_process_has_not_begun(pair: tuple[Bench, Bench], monke
     with monkeypatch.context() as patched:
         patched.setattr(changes, "end_intent", dies)
         died(dead, writing.copy, alive.number(), alive.number("Work"), EVERYTHING, move=True, origin=None)
-    assert len(alive.cur(".Work")) == 2
+    assert len(alive.cur(alive.directory("Work"))) == 2
     alive.look("Work")
     alive.look()
-    assert not alive.names("Work") and not alive.cur(".Work")
+    assert not alive.names("Work") and not alive.cur(alive.directory("Work"))
     assert len(alive.names()) == 2
 
 
@@ -103,11 +111,19 @@ def test_a_rename_of_a_dead_process_is_finished(pair: tuple[Bench, Bench], monke
         alive.do(tree.create, name, None)
         alive.append(MESSAGE, name=name)
     before = {row.mailbox_id: row.uidvalidity for row in rows.all_folders(alive.lane.db)}
-    rename = layout._rename_directory
+    renamed = []
+
+    def rename(fd: int, old: str, new: str, *into: int) -> None:
+        if renamed and not alive.lane.layout.nested:  # there a single one is all
+            dies()
+        rename_directory(fd, old, new, *into)
+        renamed.append(old)
+        if alive.lane.layout.nested:
+            dies()
+
     with monkeypatch.context() as patched:
-        patched.setattr(
-            layout, "_rename_directory", lambda fd, old, new: dies() if old == ".Work.Done" else rename(fd, old, new)
-        )
+        for module in (directories, nesting):
+            patched.setattr(module, "rename_directory", rename)
         died(dead, tree.rename, "Work", "Play")
     alive.do(tree.sync_tree)
     assert {"Play", "Play/Done"} <= alive.ears.folders.keys()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailpost.mail.errors import ErrorKind, MailError
-from mailpost.storage.maildir.layout import Layout
+from mailpost.storage.maildir.layout import MaildirPlusPlus, Nested
 from mailpost.storage.maildir.subscriptions import (
     SUBSCRIPTIONS_FILE,
     Subscriptions,
@@ -17,7 +17,7 @@ from mailpost.storage.maildir.subscriptions import (
     read_subscriptions,
 )
 
-LAYOUT = Layout()
+LAYOUT = MaildirPlusPlus()
 DOVECOT = rb"""V	2
 
 A\2eB
@@ -84,3 +84,13 @@ def test_a_bad_name_is_refused(root_fd: int) -> None:
 def test_reading_never_fails_and_writing_loses_nothing(data: bytes) -> None:
     read = parse_subscriptions(data, LAYOUT)
     assert parse_subscriptions(format_subscriptions(read, LAYOUT), LAYOUT).names == read.names
+
+
+def test_what_dovecot_writes_where_folders_lie_in_each_other() -> None:
+    data = b"V\t2\n\nWork\tReports\nGr&APYA3w-e\nA.B\nINBOX\tSub\nINBOX\ncur\n"
+    read = parse_subscriptions(data, Nested())
+    assert read == Subscriptions(("Work/Reports", "Größe", "A.B", "INBOX/Sub", "INBOX"), ("cur",))
+    assert format_subscriptions(read, Nested()) == data
+    first = parse_subscriptions(b"Work/Reports\nA.B\n", Nested())
+    assert first == Subscriptions(("Work/Reports", "A.B"), version=1)
+    assert format_subscriptions(first, Nested()) == b"Work/Reports\nA.B\n"

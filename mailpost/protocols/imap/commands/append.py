@@ -13,6 +13,7 @@ from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.foldertree import known_name
 from mailpost.protocols.imap.commands.assembling import Assembly, TextSink
 from mailpost.protocols.imap.commands.context import Completed, Context, LiteralSink, into_folder
+from mailpost.storage.interfaces import refreshed
 from mailpost.storage.offload import settled
 from mailpost.storage.records import NO_LIMIT, NewMessage, QuotaLimit
 from mailpost.wire.imap.commands import Append, AppendMessage, ParseError, Replace, TextPart
@@ -30,6 +31,7 @@ async def offered(context: Context, command: Append | Replace, size: int) -> Lit
         raise MailError(ErrorKind.MESSAGE_TOO_BIG, f"{settings.message_size} octets at most may be appended at a time")
     if not size and message.parts is None:
         raise MailError(ErrorKind.CANNOT, "An empty message cannot be saved")
+    await refreshed(account)
     _require_folder(context, command.mailbox)
     limit: QuotaLimit = account.quota_limit if isinstance(command, Append) else NO_LIMIT
     if limit and not limit.allows(await settled(account.usage()), beside + size, len(command.messages)):

@@ -15,6 +15,7 @@ from mailpost.mail.foldertree import above
 from mailpost.mail.listpatterns import Matcher, list_matcher
 from mailpost.protocols.imap.commands.context import Context, utf8_names
 from mailpost.protocols.imap.commands.folderlines import folder_line, parents_of
+from mailpost.storage.interfaces import refreshed
 from mailpost.storage.offload import settled
 from mailpost.storage.records import Folder
 from mailpost.wire.imap.commands import List, ListReturn, ListSelection, Lsub, Namespace, StatusItem
@@ -31,6 +32,7 @@ async def list_folders(context: Context, command: List) -> None:
     if command.patterns == ("",) and not command.extended:
         context.write(list_line("", separator, (b"\\Noselect",)))
         return
+    await refreshed(context.account)
     matchers = [list_matcher(command.reference + pattern, separator) for pattern in command.patterns]
     listing = _Listing(context, command)
     inside = listing.reaching_outside(matchers) if ListSelection.RECURSIVEMATCH in command.selection else set()
@@ -106,6 +108,7 @@ async def lsub(context: Context, command: Lsub) -> None:
     With `%`, a name above a subscribed one is shown as \\Noselect where it is not subscribed itself. RFC: 3501 §6.3.9
     """
     account = context.account
+    await refreshed(account)
     separator: str = account.separator
     subscribed: frozenset[str] = account.subscriptions()
     matches = list_matcher(command.reference + command.pattern, separator)
