@@ -20,7 +20,7 @@ from zope.interface import Interface
 
 from mailpost.accounts.interfaces import PASSWORD_MECHANISMS, IScramVerifiers, Refused
 from mailpost.accounts.scram import Exchange, ScramError
-from mailpost.accounts.verifiers import SCRAM_MECHANISMS, Verifier
+from mailpost.accounts.verifiers import SCRAM_MECHANISMS
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.protocols.connection import ConnectionRecord, is_local
 from mailpost.protocols.login import LoggedIn, Login
@@ -210,7 +210,8 @@ class SaslServer:
             return await self._log_in(user.encode(), _downgraded)
         if header.authorization not in ("", user):
             return await self._log_in(user.encode(), _for_another)
-        final = await ask(exchange.server_first(await self._verifier(user.encode(), plain_name)))
+        verifier, _ = await settled(cast(IScramVerifiers, self._login.verifiers).verifier(user.encode(), plain_name))
+        final = await ask(exchange.server_first(verifier))
         try:
             credentials = exchange.finish(final)
         except ScramError as error:
@@ -226,11 +227,6 @@ class SaslServer:
             logged_in.log_out()
             raise
         return logged_in
-
-    async def _verifier(self, user: bytes, mechanism: str) -> Verifier:
-        verifiers = cast(IScramVerifiers, self._login.verifiers)
-        found = await settled(verifiers.find_verifier(user, mechanism))
-        return await settled(verifiers.decoy_verifier(user, mechanism)) if found is None else found
 
     async def _challenged(self, challenge: IChallengeResponse, initial: bytes | None, ask: Ask) -> LoggedIn:
         """A mechanism that was given to the server, as Twisted has them."""

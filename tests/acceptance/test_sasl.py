@@ -147,6 +147,7 @@ Inbox {folder}/INBOX
 Channel all
 Far :far:
 Near :near:
+SyncState *
 """
 CYRUS_SCRAM = [*Path("/usr/lib").glob("*/sasl2/libscram.so"), *Path("/usr/lib").glob("sasl2/libscram.so")]
 
@@ -185,10 +186,13 @@ def test_imaplib_with_cram_md5(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(bool(missing()), reason=missing() or "it is there")
-def test_dovecot_reads_the_users_file_and_hands_no_verifier_on(secure: Twistd, tmp_path: Path) -> None:
+def test_dovecot_reads_the_users_file_and_hands_no_verifier_on(
+    secure: Twistd, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("d")  # short, for its sockets
     users = secure.folder / "users"
     (line,) = [line for line in users.read_text().splitlines() if line.startswith("#mailpost_scram:ann:")]
-    with Dovecot(tmp_path / "dovecot", tmp_path, users=users) as dovecot:
+    with Dovecot(folder / "run", folder, users=users) as dovecot:
         right, wrong = dovecot.try_login("ann", "pass"), dovecot.try_login("ann", "wrong")
         with imaplib.IMAP4("127.0.0.1", dovecot.port) as client:
             assert client.login("ann", "pass")[0] == "OK"

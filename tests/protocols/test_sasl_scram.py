@@ -147,10 +147,8 @@ class Claims:
     def mechanisms(self) -> frozenset[str]:
         return frozenset(ALL)
 
-    def find_verifier(self, name: bytes, mechanism: str) -> Verifier:
-        return Verifier.of(mechanism, b"secret", b"sixteen octets!!")
-
-    decoy_verifier = find_verifier
+    def verifier(self, name: bytes, mechanism: str) -> tuple[Verifier, bool]:
+        return Verifier.of(mechanism, b"secret", b"sixteen octets!!"), True
 
 
 def test_a_portal_that_takes_no_proofs_has_no_scram() -> None:
