@@ -263,7 +263,7 @@ def add(path: Path, name: str, password: str, scram: str = "") -> None:
         path: the file.
         name: the user.
         password: `{SCHEME}hash`.
-        scram: verifiers to be kept beside it, as `scram.beside` makes them.
+        scram: verifiers to be kept beside it, as `verifiers.beside` makes them.
 
     Raises:
         UserNameError: the name is not allowed.

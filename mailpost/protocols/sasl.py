@@ -20,7 +20,7 @@ from zope.interface import Interface
 
 from mailpost.accounts.interfaces import PASSWORD_MECHANISMS, IScramVerifiers, Refused
 from mailpost.accounts.scram import Exchange, ScramError
-from mailpost.accounts.verifiers import SCRAM_MECHANISMS
+from mailpost.accounts.verifiers import SCRAM_MECHANISMS, prepared
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.protocols.connection import ConnectionRecord, is_local
 from mailpost.protocols.login import LoggedIn, Login
@@ -208,7 +208,7 @@ class SaslServer:
             raise SaslError(f"The only channel binding here is {BINDING}")
         if header.flag == "y" and binding is not None:
             return await self._log_in(user.encode(), _downgraded)
-        if header.authorization not in ("", user):
+        if prepared(header.authorization.encode()) not in (b"", user.encode()):
             return await self._log_in(user.encode(), _for_another)
         verifier, _ = await settled(cast(IScramVerifiers, self._login.verifiers).verifier(user.encode(), plain_name))
         final = await ask(exchange.server_first(verifier))
