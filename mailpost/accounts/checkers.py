@@ -8,6 +8,7 @@ name, password and stored hash, so that a changed password counts at once and me
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from secrets import token_bytes
 from typing import Any
@@ -112,13 +113,15 @@ class DirectoryChecker:
         """The verifier of this user and True, or a decoy and False."""
         typed, user = await self._known(name)
         decoy = self._directory.decoy(typed)  # made in any case, so that it takes as long
-        known = user is not None and bool(user.password)
-        kept = (
-            await self._kept(user, user.name, mechanism)
-            if user and known
-            else await self._kept(decoy, typed, mechanism)
-        )
-        return kept or Verifier(mechanism, ITERATIONS, self._salt(typed), b"", b""), known
+        if user is not None and user.password:
+            subject, name_of_salt, known = user, user.name, True
+        else:
+            subject, name_of_salt, known = decoy, typed, False
+        kept = await self._kept(subject, name_of_salt, mechanism)
+        if kept is None:
+            return Verifier(mechanism, ITERATIONS, self._salt(name_of_salt), b"", b""), known
+        # Nothing proves a decoy, not even the password of the user whom it was made from.
+        return kept if known else replace(kept, stored_key=b"", server_key=b""), known
 
     async def _known(self, username: bytes | str) -> tuple[str, User | None]:
         """The name as text, whatever it is, and the user if there is one."""

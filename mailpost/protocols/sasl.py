@@ -239,8 +239,10 @@ class SaslServer:
                 answer, initial = initial, None
             try:
                 challenge.setResponse(answer)
-            except (IllegalClientResponse, ValueError) as error:  # Twisted's CRAM-MD5 has the second
+            except IllegalClientResponse as error:
                 raise SaslError(f"Authentication failed: {error}") from error
+            except ValueError as error:  # so Twisted's CRAM-MD5; the text is not for the client
+                raise SaslError("Authentication failed: the response cannot be read") from error
             if not challenge.moreChallenges():
                 break
         else:
