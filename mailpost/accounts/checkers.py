@@ -8,6 +8,7 @@ name, password and stored hash, so that a changed password counts at once and me
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from secrets import token_bytes
 from typing import Any
@@ -108,16 +109,19 @@ class DirectoryChecker:
             return Deferred.fromCoroutine(self._check(credentials.username, credentials.password))
         return Deferred.fromCoroutine(self._check_digest(credentials))
 
-    async def find_verifier(self, name: bytes, mechanism: str) -> Verifier | None:
-        """The verifier of this user."""
-        _, user = await self._known(name)
-        return await self._verifier(user, user.name, mechanism) if user is not None and user.password else None
-
-    async def decoy_verifier(self, name: bytes, mechanism: str) -> Verifier:
-        """One for somebody who is not known."""
-        typed, _ = await self._known(name)
-        kept = await self._verifier(self._directory.decoy(typed), typed, mechanism)
-        return kept or Verifier(mechanism, ITERATIONS, self._salt(typed), b"", b"")
+    async def verifier(self, name: bytes, mechanism: str) -> tuple[Verifier, bool]:
+        """The verifier of this user and True, or a decoy and False."""
+        typed, user = await self._known(name)
+        decoy = self._directory.decoy(typed)  # made in any case, so that it takes as long
+        if user is not None and user.password:
+            subject, name_of_salt, known = user, user.name, True
+        else:
+            subject, name_of_salt, known = decoy, typed, False
+        kept = await self._kept(subject, name_of_salt, mechanism)
+        if kept is None:
+            return Verifier(mechanism, ITERATIONS, self._salt(name_of_salt), b"", b""), known
+        # Nothing proves a decoy, not even the password of the user whom it was made from.
+        return kept if known else replace(kept, stored_key=b"", server_key=b""), known
 
     async def _known(self, username: bytes | str) -> tuple[str, User | None]:
         """The name as text, whatever it is, and the user if there is one."""
@@ -127,7 +131,7 @@ class DirectoryChecker:
             return repr(username), None
         return name, await settled(self._directory.find(name))
 
-    async def _verifier(self, user: User, name: str, mechanism: str) -> Verifier | None:
+    async def _kept(self, user: User, name: str, mechanism: str) -> Verifier | None:
         kept = find(user.verifiers, mechanism)
         plain = self._plain(user.password) if kept is None else None
         if plain is None:
@@ -156,9 +160,15 @@ class DirectoryChecker:
         """SCRAM: the proof against the verifier as it is now."""
         name, mechanism = credentials.username, credentials.mechanism
         _, user = await self._known(name)
-        verifier = await self.find_verifier(name, mechanism) or await self.decoy_verifier(name, mechanism)
+        verifier, _ = await self.verifier(name, mechanism)
+        refusal = None
+        try:
+            credentials.check_verifier(verifier)
+        except Refused as problem:
+            refusal = problem
         known = _may_log_in(user)
-        credentials.check_verifier(verifier)
+        if refusal is not None:
+            raise refusal
         return known.name.encode()
 
     async def _check_digest(self, credentials: IUsernameHashedPassword) -> bytes:
@@ -216,21 +226,16 @@ class AnyChecker:
         """The avatar ID of the first checker that accepts these; fails with UnauthorizedLogin."""
         return Deferred.fromCoroutine(self._check(credentials))
 
-    async def find_verifier(self, name: bytes, mechanism: str) -> Verifier | None:
-        """The verifier that the first checker with such a user has."""
-        for checker in self._with_verifiers():
-            if (found := await settled(checker.find_verifier(name, mechanism))) is not None:
-                return found
-        return None
+    async def verifier(self, name: bytes, mechanism: str) -> tuple[Verifier, bool]:
+        """What the first checker has that knows the user; the first's decoy if none does.
 
-    async def decoy_verifier(self, name: bytes, mechanism: str) -> Verifier:
-        """As the first checker makes them. Raises UnauthorizedLogin if none has any."""
-        for checker in self._with_verifiers():
-            return await settled(checker.decoy_verifier(name, mechanism))
-        raise UnauthorizedLogin
-
-    def _with_verifiers(self) -> list[IScramVerifiers]:
-        return [checker for checker in self._checkers if IScramVerifiers.providedBy(checker)]
+        All are asked in any case, so that it takes as long. Raises UnauthorizedLogin if none has verifiers.
+        """
+        able = [checker for checker in self._checkers if IScramVerifiers.providedBy(checker)]
+        found = [await settled(checker.verifier(name, mechanism)) for checker in able]
+        if not found:
+            raise UnauthorizedLogin
+        return next((each for each in found if each[1]), found[0])
 
     async def _check(self, credentials: Any) -> bytes | tuple[()]:
         first: Refused | None = None

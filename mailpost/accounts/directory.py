@@ -140,9 +140,9 @@ def scram_note(users: Mapping[str, User]) -> str:
     return f"SCRAM-SHA-256 is not announced: there is no verifier for {some}"
 
 
-def _mechanisms_of_all(users: Mapping[str, User]) -> frozenset[str]:
-    """What every one of them who may log in can use."""
-    each = [mechanisms_of(user) for user in users.values() if user.password]
+def _mechanisms_of_all(users: Iterable[User]) -> frozenset[str]:
+    """What every one of them can use."""
+    each = [mechanisms_of(user) for user in users]
     return frozenset.intersection(*each) if each else PASSWORD_MECHANISMS
 
 
@@ -170,6 +170,7 @@ class PasswordFile:
         self._run = run
         self._seconds = seconds
         self._listing = Listing()
+        self._real: list[User] = []
         self._mechanisms = PASSWORD_MECHANISMS
         self._seen: object = None
         self._looked = float("-inf")
@@ -188,7 +189,7 @@ class PasswordFile:
 
     def decoy(self, name: str) -> User:
         """One of the users, always the same for a name; the salts of its verifiers are the name's own."""
-        real = [user for user in self._listing.users.values() if user.password]
+        real = self._real
         if not real:
             return _UNUSED_DECOY
         # A name is found in lower case too, and so in any case it is the same decoy's.
@@ -229,7 +230,8 @@ class PasswordFile:
             return
         listing = parse(text)
         self._seen, self._listing = identity, listing
-        self._mechanisms = _mechanisms_of_all(listing.users)
+        self._real = [user for user in listing.users.values() if user.password]
+        self._mechanisms = _mechanisms_of_all(self._real)
         for warning in listing.warnings:
             self._log.warn("{path}: {warning}", path=str(self.path), warning=warning)
         self._log.info("{path}: {count} users", path=str(self.path), count=len(listing.users))
@@ -261,7 +263,7 @@ def add(path: Path, name: str, password: str, scram: str = "") -> None:
         path: the file.
         name: the user.
         password: `{SCHEME}hash`.
-        scram: verifiers to be kept beside it, as `scram.beside` makes them.
+        scram: verifiers to be kept beside it, as `verifiers.beside` makes them.
 
     Raises:
         UserNameError: the name is not allowed.

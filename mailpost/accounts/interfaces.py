@@ -52,13 +52,11 @@ class IScramCredentials(ICredentials):
 class IScramVerifiers(ILoginMechanisms):
     """Has a SCRAM verifier for every user, while `mechanisms` names SCRAM-SHA-256 or SCRAM-SHA-1."""
 
-    def find_verifier(name: bytes, mechanism: str) -> Answer[Verifier | None]:
-        """The `accounts.verifiers.Verifier` of this user; None if there is no such user, or none who may log in."""
+    def verifier(name: bytes, mechanism: str) -> Answer[tuple[Verifier, bool]]:
+        """The `accounts.verifiers.Verifier` of this user, and True.
 
-    def decoy_verifier(name: bytes, mechanism: str) -> Answer[Verifier]:
-        """For a name that `find_verifier` does not know: one like the others, and always the same for a name.
-
-        It takes as long to find, so that neither the challenge nor its time tells which names exist.
+        For a name that nobody has who may log in, a decoy and False: a verifier like the others, always the same for a
+        name, and as long to find, so that neither the challenge nor its time tells which names exist.
         """
 
 

@@ -65,7 +65,7 @@ def is_encrypted(transport: ITransport) -> bool:
 def tls_exporter(transport: ITransport) -> bytes | None:
     """What ties an authentication to this TLS connection; None if there is none, or not yet, or none that is safe.
 
-    In TLS 1.2 it is safe only with the extended master secret, of which OpenSSL's binding does not tell.
+    In TLS 1.2 it is safe only with the extended master secret, of which pyOpenSSL does not tell.
 
     RFC: 9266 §2, §4, 8446 §7.5
     """

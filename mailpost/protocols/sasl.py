@@ -20,7 +20,7 @@ from zope.interface import Interface
 
 from mailpost.accounts.interfaces import PASSWORD_MECHANISMS, IScramVerifiers, Refused
 from mailpost.accounts.scram import Exchange, ScramError
-from mailpost.accounts.verifiers import SCRAM_MECHANISMS, Verifier
+from mailpost.accounts.verifiers import SCRAM_MECHANISMS, prepared
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.protocols.connection import ConnectionRecord, is_local
 from mailpost.protocols.login import LoggedIn, Login
@@ -208,9 +208,10 @@ class SaslServer:
             raise SaslError(f"The only channel binding here is {BINDING}")
         if header.flag == "y" and binding is not None:
             return await self._log_in(user.encode(), _downgraded)
-        if header.authorization not in ("", user):
+        if prepared(header.authorization.encode()) not in (b"", user.encode()):
             return await self._log_in(user.encode(), _for_another)
-        final = await ask(exchange.server_first(await self._verifier(user.encode(), plain_name)))
+        verifier, _ = await settled(cast(IScramVerifiers, self._login.verifiers).verifier(user.encode(), plain_name))
+        final = await ask(exchange.server_first(verifier))
         try:
             credentials = exchange.finish(final)
         except ScramError as error:
@@ -227,11 +228,6 @@ class SaslServer:
             raise
         return logged_in
 
-    async def _verifier(self, user: bytes, mechanism: str) -> Verifier:
-        verifiers = cast(IScramVerifiers, self._login.verifiers)
-        found = await settled(verifiers.find_verifier(user, mechanism))
-        return await settled(verifiers.decoy_verifier(user, mechanism)) if found is None else found
-
     async def _challenged(self, challenge: IChallengeResponse, initial: bytes | None, ask: Ask) -> LoggedIn:
         """A mechanism that was given to the server, as Twisted has them."""
         for _ in range(MOST_CHALLENGES):
@@ -243,8 +239,10 @@ class SaslServer:
                 answer, initial = initial, None
             try:
                 challenge.setResponse(answer)
-            except (IllegalClientResponse, ValueError) as error:  # Twisted's CRAM-MD5 has the second
+            except IllegalClientResponse as error:
                 raise SaslError(f"Authentication failed: {error}") from error
+            except ValueError as error:  # so Twisted's CRAM-MD5; the text is not for the client
+                raise SaslError("Authentication failed: the response cannot be read") from error
             if not challenge.moreChallenges():
                 break
         else:

@@ -9,6 +9,8 @@ import imaplib
 import shutil
 import ssl
 import subprocess
+import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -128,11 +130,69 @@ def test_imapclient_logs_in_and_is_refused(secure: Twistd) -> None:
                     client.sasl_login("SCRAM-SHA-256", answer)
 
 
+MBSYNC = """\
+IMAPStore far
+Host localhost
+Port {port}
+User ann
+Pass pass
+AuthMechs {mechanism}
+SSLType STARTTLS
+CertificateFile {certificate}
+
+MaildirStore near
+Path {folder}/
+Inbox {folder}/INBOX
+
+Channel all
+Far :far:
+Near :near:
+SyncState *
+"""
+CYRUS_SCRAM = [*Path("/usr/lib").glob("*/sasl2/libscram.so"), *Path("/usr/lib").glob("sasl2/libscram.so")]
+
+
+@pytest.mark.skipif(shutil.which("mbsync") is None, reason="mbsync is not installed")
+@pytest.mark.skipif(not CYRUS_SCRAM, reason="Cyrus SASL has no SCRAM installed")
+@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-256", "SCRAM-SHA-1"])
+def test_cyrus_sasl_names_whom_it_acts_for_and_logs_in(secure: Twistd, tmp_path: Path, mechanism: str) -> None:
+    (tmp_path / "near").mkdir()
+    (tmp_path / "rc").write_text(
+        MBSYNC.format(
+            port=secure.port, mechanism=mechanism, certificate=secure.folder / "cert.pem", folder=tmp_path / "near"
+        )
+    )
+    done = subprocess.run(
+        ["mbsync", "-Dn", "-c", str(tmp_path / "rc"), "all"], capture_output=True, text=True, timeout=60, check=False
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    assert f"AUTHENTICATE {mechanism} {b64encode(b'n,a=ann,n=ann,r=')[:20].decode()}" in said
+
+
+def test_imaplib_with_cram_md5(tmp_path: Path) -> None:
+    server = configured(tmp_path, users=())
+    (tmp_path / "users").write_text("ann:{PLAIN}pass\n")
+    with server, imaplib.IMAP4("127.0.0.1", server.port) as client:
+        assert "AUTH=CRAM-MD5" in client.capabilities
+        assert client.login_cram_md5("ann", "pass")[0] == "OK"
+        (tmp_path / "users").write_text("ann:{PLAIN}pass\nbob:!\njoe:{SCRAM-SHA-1}4096,c2FsdA==,AAAA,AAAA\n")
+        until, announced = time.monotonic() + 20, ["not asked yet"]
+        while announced != ["AUTH=PLAIN", "AUTH=LOGIN"]:
+            assert time.monotonic() < until, announced
+            time.sleep(0.2)
+            with imaplib.IMAP4("127.0.0.1", server.port) as other:
+                announced = [name for name in other.capabilities if name.startswith("AUTH=")]
+
+
 @pytest.mark.skipif(bool(missing()), reason=missing() or "it is there")
-def test_dovecot_reads_the_users_file_and_hands_no_verifier_on(secure: Twistd, tmp_path: Path) -> None:
+def test_dovecot_reads_the_users_file_and_hands_no_verifier_on(
+    secure: Twistd, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("d")  # short, for its sockets
     users = secure.folder / "users"
     (line,) = [line for line in users.read_text().splitlines() if line.startswith("#mailpost_scram:ann:")]
-    with Dovecot(tmp_path / "dovecot", tmp_path, users=users) as dovecot:
+    with Dovecot(folder / "run", folder, users=users) as dovecot:
         right, wrong = dovecot.try_login("ann", "pass"), dovecot.try_login("ann", "wrong")
         with imaplib.IMAP4("127.0.0.1", dovecot.port) as client:
             assert client.login("ann", "pass")[0] == "OK"

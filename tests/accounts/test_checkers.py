@@ -186,13 +186,17 @@ def test_several_checkers_are_asked_in_turn(site: Site) -> None:
 # -- SCRAM and CRAM-MD5
 
 
+def verifier(checker: Any, name: bytes, mechanism: str = "SCRAM-SHA-256") -> tuple[Verifier, bool]:
+    found: Any = result(Deferred.fromCoroutine(checker.verifier(name, mechanism)))
+    return found
+
+
 def proof(checker: Any, name: str, password: str, mechanism: str = "SCRAM-SHA-256") -> ScramCredentials:
     """What a client with this password brings, after it was shown what the checker has for this name."""
     exchange = Exchange(mechanism)
     client = ScramClient(mechanism, name, password)
     user = exchange.begin(*parse_gs2(client.first())).encode()
-    kept = result(Deferred.fromCoroutine(checker.find_verifier(user, mechanism)))
-    kept = kept or result(Deferred.fromCoroutine(checker.decoy_verifier(user, mechanism)))
+    kept, _ = verifier(checker, user, mechanism)
     return exchange.finish(client.final(exchange.server_first(kept)))
 
 
@@ -235,10 +239,8 @@ def test_a_wrong_proof_has_a_reason_for_the_log(scram_site: Site, name: str, rea
 def test_challenges_do_not_tell_who_is_a_user(scram_site: Site) -> None:
     def shown(name: bytes) -> tuple[int, int, bytes]:
         before = scram_site.tests
-        found = result(Deferred.fromCoroutine(scram_site.checker.find_verifier(name, "SCRAM-SHA-256")))
-        if found is None:
-            found = result(Deferred.fromCoroutine(scram_site.checker.decoy_verifier(name, "SCRAM-SHA-256")))
-        assert isinstance(found, Verifier)
+        found, known = verifier(scram_site.checker, name)
+        assert known is (name.lower() == b"joe")
         return scram_site.tests - before, found.iterations, found.salt
 
     for known, unknown in ((b"joe", b"nobody"), (b"JOE", b"NOBODY")):
@@ -304,6 +306,18 @@ def test_checkers_get_only_what_they_take(scram_site: Site) -> None:
     assert result(both.requestAvatarId(proof(both, "joe", "secret"))) == b"joe"
     with pytest.raises(UnhandledCredentials):
         result(AnyChecker([memory]).requestAvatarId(proof(both, "joe", "secret")))
-    assert result(Deferred.fromCoroutine(AnyChecker([memory]).find_verifier(b"joe", "SCRAM-SHA-256"))) is None
     with pytest.raises(UnauthorizedLogin):
-        result(Deferred.fromCoroutine(AnyChecker([memory]).decoy_verifier(b"joe", "SCRAM-SHA-256")))
+        verifier(AnyChecker([memory]), b"joe")
+
+
+def test_the_verifier_of_several_checkers_is_that_of_who_knows_the_user(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    one, two = Site(tmp_path / "one", "joe:{PLAIN}secret\n"), Site(tmp_path / "two", "ann:{PLAIN}word\n")
+    both = AnyChecker([one.checker, two.checker])
+    assert verifier(both, b"joe") == verifier(one.checker, b"joe")
+    assert verifier(both, b"ann") == verifier(two.checker, b"ann")
+    assert verifier(both, b"nobody") == verifier(one.checker, b"nobody")
+    assert result(both.requestAvatarId(proof(both, "ann", "word"))) == b"ann"
+    with pytest.raises(Refused):
+        result(both.requestAvatarId(proof(both, "ann", "secret")))

@@ -233,6 +233,8 @@ def test_challengers_of_twisted() -> None:
     assert server.sasl.mechanisms() == ["CRAM-MD5", "PLAIN", "LOGIN"]
     assert server.authenticate("CRAM-MD5", None, answers(digest)).user == "joe"
     assert server.refused("CRAM-MD5", None, answers(b"joe 00")) is ErrorKind.AUTHENTICATION_FAILED
+    with pytest.raises(SaslError, match="cannot be read"):
+        server.authenticate("CRAM-MD5", None, answers(b"joe"))
     assert server.authenticate("PLAIN", b"\0joe\0secret").user == "joe"
     with pytest.raises(SaslError):
         server.authenticate("PLAIN", b"joe")
