@@ -121,10 +121,8 @@ class LocalTransaction:
             most = self._receiver.most_recipients
             raise MailError(ErrorKind.TOO_MANY_RECIPIENTS, f"A message may have {most} recipients at most")
         targets = await settled(self._receiver.recipients.resolve(recipient.address))
-        if self._receiver.elsewhere is None:
-            targets = [each for each in targets if isinstance(each, LocalUser)]
-            if not targets:
-                raise MailError(ErrorKind.RELAY_DENIED, "Mail for this address goes elsewhere, and nothing is sent on")
+        if self._receiver.elsewhere is None and any(isinstance(each, Elsewhere) for each in targets):
+            raise MailError(ErrorKind.RELAY_DENIED, "Mail for this address is sent on, and nothing is sent from here")
         self.recipients.append(recipient)
         self._targets.append(targets)
 

@@ -95,10 +95,11 @@ class Recipients:
         """Whom mail for this address goes to."""
         wanted = _split(address)
         aliases = Aliases() if self._aliases is None else await self._aliases.current()
-        found = await _Search(self._directory, self._rules, self._domains, aliases).targets(wanted)
+        search = _Search(self._directory, self._rules, self._domains, aliases)
+        found = await search.targets(wanted)
         if found:
             return list(dict.fromkeys(found))
-        if wanted.domain and wanted.domain not in self._domains and f"@{wanted.domain}" not in aliases.targets:
+        if search.is_elsewhere(wanted.domain):
             raise MailError(ErrorKind.RELAY_DENIED, f"Mail for {wanted.domain} is not taken here")
         raise MailError(ErrorKind.NO_SUCH_USER, "There is no such user here")
 
@@ -133,6 +134,10 @@ class _Search:
                     return [LocalUser(user.name, detail)]
         return await self._fallback(address)
 
+    def is_elsewhere(self, domain: str) -> bool:
+        """Whether other servers take mail for this domain."""
+        return domain not in {"", *self.domains} and f"@{domain}" not in self.aliases.targets
+
     def _readings(self, local: str) -> Iterator[tuple[str, str]]:
         """The local part as it is, then without its detail."""
         yield local, ""
@@ -165,7 +170,7 @@ class _Search:
             except MailError:
                 to = None
             more = await self.targets(to) if to is not None else []
-            if not more and to is not None and to.domain and to.domain not in self.domains:
+            if not more and to is not None and self.is_elsewhere(to.domain):
                 more = [Elsewhere(each)]
             if not more:
                 _log.warn("the alias {name} leads to {address}, which means nobody", name=name, address=each)
