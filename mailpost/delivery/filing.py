@@ -23,7 +23,7 @@ from mailpost.delivery import trace
 from mailpost.delivery.body import Body, Room, Run
 from mailpost.delivery.folders import file_messages, is_there, make_folder, meant_folder
 from mailpost.delivery.interfaces import IDeliveryFilter, IReceiver, IRecipients, ITransaction
-from mailpost.delivery.records import Arrival, FileInto, LocalUser, Target
+from mailpost.delivery.records import Arrival, Elsewhere, FileInto, LocalUser, Target
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.flags import Flags
 from mailpost.mail.foldertree import INBOX, known_name
