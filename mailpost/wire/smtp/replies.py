@@ -60,6 +60,7 @@ _OF_KINDS: Mapping[ErrorKind, tuple[int, str]] = {
     ErrorKind.LIMIT: (451, "4.7.0"),
     ErrorKind.AUTHENTICATION_FAILED: (535, "5.7.8"),
     ErrorKind.PRIVACY_REQUIRED: (538, "5.7.11"),
+    ErrorKind.LOOP: (554, "5.4.6"),
     ErrorKind.CANNOT: (554, "5.0.0"),
 }
 """RFC: 3463 §3, 4954 §6; what is not here is nothing that mail coming in can be blamed for: it may try again."""
