@@ -147,8 +147,8 @@ class SmtpServer(Protocol, TimeoutMixin):
         else:
             self.transport.pauseProducing()
 
-    def octets_came(self) -> None:
-        """The client is there: the idle time begins anew."""
+    def restart_idle_time(self) -> None:
+        """The client is there, and it is its turn: its idle time begins anew."""
         self.resetTimeout()
 
     def hang_up(self, reason: str) -> None:
@@ -180,7 +180,7 @@ class SmtpFactory(ServerFactory):
         self.receiver = receiver
         self.settings = settings
         self.clock = clock or _reactor()
-        self.connections = connections or Connections(settings.connections_per_address, 0)
+        self.connections = Connections(settings.connections_per_address, 0) if connections is None else connections
         self.commits: set[Commit] = set()
 
     def buildProtocol(self, addr: IAddress | None) -> SmtpServer:  # type: ignore[override]

@@ -63,7 +63,7 @@ async def data(session: Session, _: wire.Data) -> None:
     message, decoder = _message(session), DataDecoder()
 
     def take(piece: bytes) -> int | Awaitable[int | None] | None:
-        session.connection.octets_came()
+        session.connection.restart_idle_time()
         octets, used = decoder.feed(piece)
         if decoder.bare:
             message.fail(replies.BARE_LINE_END)
@@ -82,7 +82,7 @@ async def bdat(session: Session, command: wire.Bdat) -> None:
     while left:
         octets = await session.queue.octets(min(left, PIECE))
         left -= len(octets)
-        session.connection.octets_came()
+        session.connection.restart_idle_time()
         if message is not None:
             await settled(_chunk(message, octets))
     if message is None:

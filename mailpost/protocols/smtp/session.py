@@ -50,8 +50,8 @@ class Connection(Protocol):
     def set_reading(self, reading: bool) -> None:
         """Stop reading from the transport, or go on."""
 
-    def octets_came(self) -> None:
-        """The client is there: the idle time begins anew."""
+    def restart_idle_time(self) -> None:
+        """The client is there, and it is its turn: its idle time begins anew."""
 
     def hang_up(self, reason: str) -> None:
         """Close when all is written."""
@@ -155,7 +155,6 @@ class Session:
 
     async def handle(self, line: Line) -> None:
         """Run a command and write its answer."""
-        self.connection.octets_came()
         try:
             await self._run(line)
             self._bad_commands = 0
@@ -167,6 +166,7 @@ class Session:
             if self._lost:
                 raise
             self.reply(bug_reply(f"a command of {self.dialect.name}"))
+        self.connection.restart_idle_time()
         if self._closing:
             self._end()
         elif self._outflow.paused:

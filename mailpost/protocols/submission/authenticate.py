@@ -86,7 +86,7 @@ async def _answer(session: Session, challenge: bytes) -> bytes:
     """Put a challenge to the client. RFC: 4954 §4 ("*" cancels)"""
     session.write(b"334 " + b64encode(challenge) + b"\r\n")
     line = await session.queue.line(LONGEST_RESPONSE)
-    session.connection.octets_came()
+    session.connection.restart_idle_time()
     if line.too_long:
         raise CommandError(500, "5.5.6", "The response is too long")
     if line.octets == b"*":
