@@ -8,8 +8,12 @@ from hypothesis import strategies as st
 
 from mailpost.delivery.aliases import key, parse
 
-WORDS = st.text(st.sampled_from("abcXYZ0189._+-'/!%éß"), min_size=1, max_size=12).filter(lambda text: text[0] not in "/|#")
-ADDRESSES = st.builds(lambda local, domain: f"{local}@{domain}" if domain else local, WORDS, st.one_of(st.just(""), WORDS))
+WORDS = st.text(st.sampled_from("abcXYZ0189._+-'/!%éß"), min_size=1, max_size=12).filter(
+    lambda text: text[0] not in "/|#"
+)
+ADDRESSES = st.builds(
+    lambda local, domain: f"{local}@{domain}" if domain else local, WORDS, st.one_of(st.just(""), WORDS)
+)
 
 
 def test_names_stand_for_addresses():
@@ -77,8 +81,13 @@ def test_what_is_written_is_read(entries, data):
         return
     lines = []
     for name, targets in entries.items():
-        gaps = data.draw(st.lists(st.sampled_from([",", ", ", " ,\n\t", ",\n# note\n  ", ",\r\n "]), min_size=9, max_size=9))
-        lines.append(f"{name}: " + "".join(f"{gap if at else ''}{each}" for at, (gap, each) in enumerate(zip(gaps, targets, strict=False))))
+        gaps = data.draw(
+            st.lists(st.sampled_from([",", ", ", " ,\n\t", ",\n# note\n  ", ",\r\n "]), min_size=9, max_size=9)
+        )
+        lines.append(
+            f"{name}: "
+            + "".join(f"{gap if at else ''}{each}" for at, (gap, each) in enumerate(zip(gaps, targets, strict=False)))
+        )
     read = parse("\n".join(lines))
     assert not read.warnings
     assert {name: list(targets) for name, targets in read.targets.items()} == by_key

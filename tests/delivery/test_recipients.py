@@ -124,7 +124,7 @@ def test_circles_are_cut():
 
 def test_aliases_that_stand_for_more_and_more_are_not_followed_for_ever():
     text = "".join(f"a{n}: a{n + 1}, a{n + 1}+x, a{n + 1}+y\n" for n in range(30))
-    assert 3**30 > MOST_TARGETS
+    assert MOST_TARGETS < 3**30
     assert resolved(recipients("ann", aliases=text + "a30: ann\n"), "a0") is ErrorKind.UNAVAILABLE
 
 
@@ -149,7 +149,7 @@ def test_postmaster():
 
 
 LOCALS = st.sampled_from(["ann", "Ann", "ANN", "bob", "cleo", "x", "ann+a", "bob+", "+", "a+b+c", '"ann"', '"', "é"])
-PLACES = st.sampled_from(["", "@example.org", "@EXAMPLE.org.", "@old.example", "@elsewhere.example", "@", "@@", "@[::1]"])
+PLACES = st.sampled_from(["", "@example.org", "@EXAMPLE.org.", "@old.example", "@else.example", "@", "@@", "@[::1]"])
 ANY = st.one_of(st.builds(str.__add__, LOCALS, PLACES), st.text(max_size=40))
 NAMES = st.sampled_from(["ann", "bob", "cleo", "x", "ann@example.org", "x@elsewhere.example", "@old.example"])
 SOME = st.sampled_from(["ann", "bob+a", "cleo", "x", "x@example.org", "y@elsewhere.example", "z@old.example"])

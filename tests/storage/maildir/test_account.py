@@ -234,6 +234,38 @@ class AccountTests(TestCase):
         self.assertEqual((await account.status("INBOX")).messages, 2)
         self.assertIs(await store.account("a"), account)
 
+    async def test_an_account_is_not_closed_while_it_is_opened_again(self) -> None:
+        self.patch(store_module, "MOST_WARM", 1)
+        store = self.store()
+        first = await store.account("a")
+        first.release()
+        sync = first.sync
+
+        async def slow() -> None:
+            await later(0.05)
+            await sync()
+
+        self.patch(first, "sync", slow)
+        opening = Deferred.fromCoroutine(store.account("a"))
+        (await store.account("b")).release()
+        account = await opening
+        self.assertIs(account, first)
+        await account.append("INBOX", [NewMessage(MESSAGE)])
+        account.release()
+
+    async def test_an_account_that_cannot_be_looked_at_is_given_back(self) -> None:
+        store = self.store()
+        account = await store.account("a")
+        account.release()
+
+        async def failing() -> None:
+            raise MailError(ErrorKind.UNAVAILABLE, "away")
+
+        self.patch(account, "sync", failing)
+        with self.assertRaises(MailError):
+            await store.account("a")
+        self.assertEqual(account.uses, 0)
+
     async def test_an_index_directory_of_its_own(self) -> None:
         index = Path(self.mktemp())
         account = await self.account(index=lambda user: index / user)
