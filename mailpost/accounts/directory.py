@@ -109,16 +109,17 @@ class PasswordFile:
         self._run = run
         self._seconds = seconds
         self._listing = Listing()
-        self._lower: dict[str, str] = {}
+        self._spelling: dict[str, str] = {}
+        """Names as they are in the file, by what they are without regard to case."""
         self._seen: object = None
         self._looked = float("-inf")
         self._key = token_bytes(16)
 
     async def find(self, name: str) -> User | None:
-        """The user of this name, or of this name in lower case."""
+        """The user of this very name, else the first of it in other letters, small or capital."""
         await self.refresh()
         users = self._listing.users
-        return users.get(name) or users.get(name.lower())
+        return users.get(name) or users.get(self._spelling.get(name.casefold(), ""))
 
     def quota(self, name: str) -> QuotaLimit | None:
         """How much mail a user of this exact name may have, at once; None where the file does not say."""
@@ -162,6 +163,7 @@ class PasswordFile:
             return
         listing = parse(text)
         self._seen, self._listing = identity, listing
+        self._spelling = {name.casefold(): name for name in reversed(list(listing.users))}
         for warning in listing.warnings:
             self._log.warn("{path}: {warning}", path=str(self.path), warning=warning)
         self._log.info("{path}: {count} users", path=str(self.path), count=len(listing.users))

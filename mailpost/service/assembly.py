@@ -20,8 +20,14 @@ from twisted.internet.endpoints import serverFromString
 from mailpost.accounts.account import UserNameError
 from mailpost.accounts.checkers import AnyChecker, DirectoryChecker
 from mailpost.accounts.directory import PasswordFile, Run, parse
+from mailpost.accounts.interfaces import IUserDirectory
 from mailpost.accounts.realm import MailRealm
+from mailpost.accounts.reread import RereadFile
 from mailpost.accounts.stock import StockAccount
+from mailpost.delivery import aliases
+from mailpost.delivery.filing import LocalReceiver
+from mailpost.delivery.interfaces import IDeliveryFilter, IRecipients
+from mailpost.delivery.recipients import Recipients, Rules
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.protocols.imap.connection import IMAPFactory
 from mailpost.protocols.imap.settings import ImapSettings
@@ -140,6 +146,34 @@ def checker(
     if directory is None:
         return AnyChecker(others)
     return AnyChecker([DirectoryChecker(directory, run, reactor.seconds), *others])
+
+
+def recipients(config: Config, reactor: Any, directory: IUserDirectory, run: Run[Any]) -> Recipients:
+    """Whom addresses mean; `run` runs a blocking function in a thread."""
+    settings = config.recipients
+    rules = Rules(
+        domains=settings.domains,
+        bare_names=settings.bare_names,
+        detail_separator=settings.detail_separator,
+        catch_all=settings.catch_all,
+        postmaster=settings.postmaster,
+    )
+    source = None
+    if settings.aliases is not None:
+        source = RereadFile(
+            settings.aliases, aliases.parse, aliases.Aliases(), what="aliases file", run=run, seconds=reactor.seconds
+        )
+    return Recipients(directory, rules, source)
+
+
+def require_recipients(config: Config, others: Sequence[ICredentialsChecker]) -> None:
+    """Raise ConfigError when nobody could get mail that comes in."""
+    if config.users.file is None and not any(map(IUserDirectory.providedBy, others)):
+        place = config.source.place("users", "file")
+        raise ConfigError([f"{place}is missing: who logs in by --auth alone is not known before, and can get no mail"])
+    file = config.recipients.aliases
+    if file is not None and not file.is_file():
+        raise ConfigError([f"{config.source.place('recipients', 'aliases')}{file} is no file"])
 
 
 def imap_settings(config: Config) -> ImapSettings:

@@ -62,6 +62,26 @@ class Users:
 
 
 @dataclass(frozen=True, slots=True)
+class Recipients:
+    """Which addresses are users here, for mail that comes in. The file of [users] says who there is: a user `ann` has
+    the address ann at every domain of ours, a user `ann@example.org` that address."""
+
+    domains: tuple[str, ...] = field(default=(), metadata=_example(("example.org",)))
+    """Domains that are ours. The whole address of a user needs none."""
+    bare_names: bool = True
+    """A name without a domain is one of ours."""
+    aliases: Path | None = field(default=None, metadata=_example("aliases"))
+    """A file of lines `name: address, address`, as Postfix and sendmail have them: `name` at any domain of ours,
+    `name@domain`, or `@domain` for all that is not named otherwise. It is read again when it changes."""
+    detail_separator: str = "+"
+    """`ann+work@example.org` goes into ann's folder "work" if there is one. "" turns that off."""
+    catch_all: str = field(default="", metadata=_example("ann"))
+    """Who gets mail for nobody at a domain of ours: a user or an address. Without it such mail is refused."""
+    postmaster: str = field(default="", metadata=_example("ann"))
+    """Who gets mail for postmaster, if no user or alias of that name does."""
+
+
+@dataclass(frozen=True, slots=True)
 class Listen:
     """Where connections are taken, as Twisted endpoint descriptions."""
 
@@ -146,6 +166,7 @@ class Config:
 
     storage: Storage
     listen: Listen = field(default_factory=Listen)
+    recipients: Recipients = field(default_factory=Recipients)
     server: Server = field(default_factory=Server)
     users: Users = field(default_factory=Users)
     tls: Tls = field(default_factory=Tls)
@@ -158,6 +179,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "server": Server,
     "storage": Storage,
     "users": Users,
+    "recipients": Recipients,
     "listen": Listen,
     "tls": Tls,
     "folders": Folders,

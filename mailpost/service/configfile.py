@@ -118,6 +118,10 @@ class _Reader:
             self._problem(("listen",), 'nothing to listen on; for example imap = ["tcp:1143:interface=127.0.0.1"]')
         if separator in _SEPARATORS:
             self._check_folders(config)
+        if any(not domain or re.search(r"[\s@<>]", domain) for domain in config.recipients.domains):
+            self._problem(("recipients", "domains"), 'must be names such as "example.org"')
+        if re.search(r'[\s@<>"]', config.recipients.detail_separator):
+            self._problem(("recipients", "detail_separator"), 'must be something such as "+", or "" for none')
 
     def _check_folders(self, config: Config) -> None:
         named = {each.name: getattr(config.folders, each.name) for each in fields(Folders)}

@@ -171,3 +171,12 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     add(link, "joe", "{PLAIN}x")
     assert link.is_symlink()
     assert names(tmp_path / "real" / "users") == ["joe"]
+
+
+def test_users_are_found_in_any_letters_and_the_very_spelling_wins(tmp_path: Path) -> None:
+    (tmp_path / "users").write_text("Joe:{PLAIN}1\njoe:{PLAIN}2\nJOHN:{PLAIN}3\n")
+    directory = PasswordFile(tmp_path / "users", run, lambda: 0.0)
+    names = {name: found(directory, name) for name in ("Joe", "joe", "jOE", "john", "JOHN", "jo", "")}
+    assert {name: user and user.name for name, user in names.items()} == {
+        "Joe": "Joe", "joe": "joe", "jOE": "Joe", "john": "JOHN", "JOHN": "JOHN", "jo": None, "": None,
+    }  # fmt: skip

@@ -89,15 +89,15 @@ class Tests(TestCase):
         body.close()
         other.close()
 
-    async def test_the_file_has_no_name_and_is_where_it_is_wanted(self) -> None:
+    def test_the_file_has_no_name_and_is_where_it_is_wanted(self) -> None:
         folder = Path(self.mktemp())
-        os.mkdir(folder)
+        folder.mkdir()
         body = Body(Room(10), lambda work: succeed(work()), folder)
-        await written(body, b"y" * 100_000, 50_000)
+        self.successResultOf(Deferred.fromCoroutine(written(body, b"y" * 100_000, 50_000)))
         assert body._file is not None
-        where = os.readlink(f"/proc/self/fd/{body._file._file.fileno()}")
-        self.assertTrue(where.startswith(os.path.realpath(folder)), where)
-        self.assertEqual(os.listdir(folder), [])
+        where = Path(f"/proc/self/fd/{body._file._file.fileno()}").readlink()
+        self.assertEqual(where.parent, folder.resolve())
+        self.assertEqual(list(folder.iterdir()), [])
         body.close()
 
     async def test_a_full_disk(self) -> None:
