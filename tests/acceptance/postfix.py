@@ -1,4 +1,4 @@
-"""Debian's Postfix on free ports of loopback with queue and configuration of its own, delivering as examples/postfix do."""
+"""Debian's Postfix on a free port of loopback, with a queue of its own, delivering as examples/postfix has it."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ mydestination =
 mynetworks =
 alias_maps =
 local_recipient_maps =
+local_header_rewrite_clients =
 smtpd_tls_security_level = none
 default_transport = error:nothing goes out of here
 relay_transport = error:nothing goes out of here
@@ -69,7 +70,8 @@ class Postfix:
     """Running from `start` to the end of the `with` block.
 
     Args:
-        next_hop: where mailpost takes LMTP, as Postfix writes it: "unix:/path" or "inet:127.0.0.1:24".
+        next_hop: where mailpost takes LMTP, as Postfix writes it: "unix:/path" or "inet:127.0.0.1:24"; "{folder}" in
+            it is the folder of this Postfix, which its processes can reach.
     """
 
     def __init__(self, next_hop: str) -> None:
@@ -80,7 +82,8 @@ class Postfix:
         for made in (etc, data, self.folder / "queue"):
             made.mkdir(mode=0o755)
         shutil.chown(data, "postfix", "root")
-        main, hops = re.subn(r"(?m)^(virtual_transport = mailpost:).*$", rf"\g<1>{next_hop}", _example("main.cf"))
+        place = next_hop.format(folder=self.folder)
+        main, hops = re.subn(r"(?m)^(virtual_transport = mailpost:).*$", rf"\g<1>{place}", _example("main.cf"))
         assert hops == 1
         (etc / "main.cf").write_text(_MAIN.format(folder=self.folder) + main)
         (etc / "master.cf").write_text(_MASTER.format(port=self.port) + _example("master.cf"))
@@ -89,8 +92,8 @@ class Postfix:
     def __enter__(self) -> Postfix:
         path = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin"}
         with (self.folder / "out").open("ab") as out:
-            for command in (["postfix", "-c", self._etc, "check"],):
-                subprocess.run(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=path, check=True)
+            made = ["postfix", "-c", self._etc, "check"]
+            subprocess.run(made, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=path, check=True)
             self._process = subprocess.Popen(
                 [_SBIN / "master", "-c", self._etc, "-d"], stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=path
             )

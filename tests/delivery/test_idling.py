@@ -23,7 +23,7 @@ from mailpost.storage.maildir.store import MaildirStore
 from mailpost.storage.offload import Offload
 from mailpost.wire.imap.structures import summarise
 from tests.corpus import messages
-from tests.delivery.post import MESSAGE, mail_of, receiver, send
+from tests.delivery.post import mail_of, receiver, send
 from tests.protocols.imap.harness import Checker
 
 WAKING_SECONDS = 0.020
