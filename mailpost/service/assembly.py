@@ -26,16 +26,20 @@ from mailpost.accounts.reread import RereadFile
 from mailpost.accounts.stock import StockAccount
 from mailpost.delivery import aliases
 from mailpost.delivery.filing import LocalReceiver
-from mailpost.delivery.interfaces import IDeliveryFilter, IRecipients
 from mailpost.delivery.recipients import Recipients, Rules
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.protocols.imap.connection import IMAPFactory
 from mailpost.protocols.imap.settings import ImapSettings
+from mailpost.protocols.lmtp.connection import LMTPFactory
+from mailpost.protocols.lmtp.settings import LmtpSettings
 from mailpost.protocols.login import Penalties
+from mailpost.protocols.submission.connection import SubmissionFactory
+from mailpost.protocols.submission.settings import SubmissionSettings
 from mailpost.service.config import Config, ConfigError
 from mailpost.service.places import place
-from mailpost.service.server import Listener, MailServer
+from mailpost.service.server import ClosableFactory, Listener, MailServer
 from mailpost.service.tls import Certificate, CertificateError
+from mailpost.service.unixsockets import require_folder, socket_path
 from mailpost.storage.interfaces import IMailStore
 from mailpost.storage.maildir.store import MaildirStore
 from mailpost.storage.offload import Offload
@@ -55,6 +59,8 @@ def listeners(config: Config, reactor: Any) -> list[Listener]:
             try:
                 endpoint = serverFromString(reactor, description)
                 _check_port(description, [listener.description for listener in found])
+                if (path := socket_path(description)) is not None:
+                    require_folder(path)
             except Exception as problem:  # of a plugin perhaps, which may fail in any way
                 problems.append(f'{config.source.place("listen", each.name)}"{description}": {problem}')
             else:
@@ -194,6 +200,55 @@ def imap_settings(config: Config) -> ImapSettings:
     )
 
 
+def lmtp_settings(config: Config) -> LmtpSettings:
+    """What an LMTP listener is told."""
+    return LmtpSettings(**_smtp_settings(config), trusted=config.lmtp.trusted)
+
+
+def submission_settings(config: Config) -> SubmissionSettings:
+    """What a submission listener is told."""
+    limits = config.limits
+    return SubmissionSettings(
+        **_smtp_settings(config),
+        connections_per_user=limits.connections_per_user,
+        login_timeout=limits.login_timeout,
+        allow_plaintext_auth=config.tls.allow_plaintext_auth,
+    )
+
+
+def _smtp_settings(config: Config) -> dict[str, Any]:
+    limits = config.limits
+    return {
+        "hostname": config.server.hostname,
+        "message_size": limits.message,
+        "recipients": limits.recipients,
+        "pipelined_octets": limits.pipelined,
+        "connections_per_address": limits.connections_per_address,
+        "idle_timeout": limits.smtp_idle_timeout,
+        "over_quota_permanent": limits.over_quota_permanent,
+    }
+
+
+def takes_mail(config: Config) -> bool:
+    """Whether mail comes in by a protocol of its own."""
+    return bool(config.listen.lmtp or config.listen.submission or config.listen.submissions)
+
+
+def local_receiver(
+    config: Config, reactor: Any, store: IMailStore, directory: IUserDirectory, run: Run[Any]
+) -> LocalReceiver:
+    """What files mail for users here; `run` runs a blocking function in a thread."""
+    limits = config.limits
+    return LocalReceiver(
+        store,
+        recipients(config, reactor, directory, run),
+        hostname=config.server.hostname,
+        run=run,
+        message_size=limits.message,
+        most_recipients=limits.recipients,
+    )
+
+
 def build(config: Config, reactor: Any, checkers: Sequence[ICredentialsChecker] = ()) -> MailServer:
     """A server for this configuration, not started.
 
@@ -217,11 +272,14 @@ def build(config: Config, reactor: Any, checkers: Sequence[ICredentialsChecker] 
     store = open_store(config, reactor, directory)
     portal = Portal(MailRealm(store, lambda account: StockAccount(account, reactor)), [known])
     penalties = Penalties(reactor)
-    factories = {
-        "imap": IMAPFactory(
-            portal, imap_settings(config), mechanisms=known, tls=tls, clock=reactor, penalties=penalties
-        ),
-    }
+    shared: dict[str, Any] = {"mechanisms": known, "tls": tls, "clock": reactor, "penalties": penalties}
+    factories: dict[str, ClosableFactory] = {"imap": IMAPFactory(portal, imap_settings(config), **shared)}
+    if takes_mail(config):
+        require_recipients(config, checkers)
+        names = directory or next(each for each in checkers if IUserDirectory.providedBy(each))
+        receiver = local_receiver(config, reactor, store, names, lambda work: hashing.read("delivery", work))
+        factories["lmtp"] = LMTPFactory(receiver, lmtp_settings(config), clock=reactor)
+        factories["submission"] = SubmissionFactory(portal, receiver, submission_settings(config), **shared)
     return MailServer(listeners(config, reactor), factories, store=store, hashing=hashing, certificate=tls)
 
 
@@ -237,6 +295,7 @@ def survey(config: Config, reactor: Any, checkers: Sequence[ICredentialsChecker]
         lambda: found.extend(listeners(config, reactor)),
         lambda: certificate(config, reactor),
         lambda: require_users(config, checkers),
+        lambda: require_recipients(config, checkers) if takes_mail(config) else None,
     )
     for part in parts:
         try:

@@ -64,7 +64,8 @@ class Users:
 @dataclass(frozen=True, slots=True)
 class Recipients:
     """Which addresses are users here, for mail that comes in. The file of [users] says who there is: a user `ann` has
-    the address ann at every domain of ours, a user `ann@example.org` that address."""
+    the address ann at every domain of ours, a user `ann@example.org` that address.
+    """
 
     domains: tuple[str, ...] = field(default=(), metadata=_example(("example.org",)))
     """Domains that are ours. The whole address of a user needs none."""
@@ -89,6 +90,22 @@ class Listen:
     """IMAP; with STARTTLS where [tls] has a certificate."""
     imaps: tuple[str, ...] = field(default=(), metadata=_example(("tcp:993",)))
     """IMAP inside TLS from the first octet."""
+    lmtp: tuple[str, ...] = field(default=(), metadata=_example(("tcp:24:interface=127.0.0.1",)))
+    """LMTP, by which a mail server such as Postfix hands over what has come for users here. Nobody logs in: keep it on
+    this machine, "unix:/run/mailpost/lmtp:mode=660" for example, or in a network of your own."""
+    submission: tuple[str, ...] = field(default=(), metadata=_example(("tcp:587",)))
+    """Submission: users send mail; with STARTTLS where [tls] has a certificate."""
+    submissions: tuple[str, ...] = field(default=(), metadata=_example(("tcp:465",)))
+    """Submission inside TLS from the first octet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lmtp:
+    """Mail that other servers hand over."""
+
+    trusted: tuple[str, ...] = ("127.0.0.0/8", "::1", "unix")
+    """Addresses and networks that are believed whom they speak for (XCLIENT); "unix" is every program of this machine
+    that may open the socket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +161,13 @@ class Limits:
     """A connection is closed when it has not logged in, and said nothing, for so long."""
     idle_timeout: Seconds = Seconds(30 * 60)
     """A connection is closed when it has logged in, and said nothing, for so long; IMAP wants 30 minutes or more."""
+    smtp_idle_timeout: Seconds = Seconds(5 * 60)
+    """The same of LMTP and submission."""
+    recipients: int = 1000
+    """Recipients of one message that comes in; what is for more is to come again for the rest."""
+    over_quota_permanent: bool = False
+    """Mail for a full mailbox is refused for good (552); otherwise the other server may try again until there is room
+    (452)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +190,7 @@ class Config:
 
     storage: Storage
     listen: Listen = field(default_factory=Listen)
+    lmtp: Lmtp = field(default_factory=Lmtp)
     recipients: Recipients = field(default_factory=Recipients)
     server: Server = field(default_factory=Server)
     users: Users = field(default_factory=Users)
@@ -181,6 +206,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "users": Users,
     "recipients": Recipients,
     "listen": Listen,
+    "lmtp": Lmtp,
     "tls": Tls,
     "folders": Folders,
     "limits": Limits,

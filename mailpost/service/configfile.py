@@ -15,6 +15,7 @@ from typing import Any, get_type_hints
 
 from mailpost.mail.errors import MailError
 from mailpost.mail.foldertree import INBOX, canonical_name
+from mailpost.protocols.lmtp.xclient import Trusted
 from mailpost.service.config import SECTIONS, Config, ConfigError, Folders, Pattern, Seconds, Size, Source
 from mailpost.service.tomllines import Key, key_lines
 
@@ -112,12 +113,18 @@ class _Reader:
             self._problem(("storage", "separator"), 'must be one character such as "/" or "."')
         if config.tls.key and not config.tls.certificate:
             self._problem(("tls", "key"), "needs a tls.certificate")
-        if config.listen.imaps and not config.tls.certificate:
-            self._problem(("listen", "imaps"), "needs a tls.certificate")
-        if not config.listen.imap and not config.listen.imaps:
+        listened = [each.name for each in fields(config.listen) if getattr(config.listen, each.name)]
+        for name in listened:
+            if name.endswith("s") and not config.tls.certificate:
+                self._problem(("listen", name), "needs a tls.certificate")
+        if not listened:
             self._problem(("listen",), 'nothing to listen on; for example imap = ["tcp:1143:interface=127.0.0.1"]')
         if separator in _SEPARATORS:
             self._check_folders(config)
+        try:
+            Trusted(config.lmtp.trusted)
+        except ValueError as problem:
+            self._problem(("lmtp", "trusted"), f'must be addresses, networks or "unix": {problem}')
         if any(not domain or re.search(r"[\s@<>]", domain) for domain in config.recipients.domains):
             self._problem(("recipients", "domains"), 'must be names such as "example.org"')
         if re.search(r'[\s@<>"]', config.recipients.detail_separator):

@@ -15,6 +15,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 from mailpost.service.tls import Certificate
+from mailpost.service.unixsockets import remove_stale, require_folder, socket_path
 from mailpost.storage.interfaces import IMailStore
 from mailpost.storage.offload import Offload, settled
 
@@ -143,6 +144,14 @@ class MailServer(Service):
 
     def _listen(self, listener: Listener) -> None:
         factory: Any = self._factories[listener.protocol]
+        path = socket_path(listener.description)
+        try:
+            if path is not None:
+                require_folder(path)
+                remove_stale(path)
+        except (OSError, ValueError) as problem:
+            self._give_back()
+            raise CannotStartError(f"cannot listen ({problem}) on {listener.description}") from None
         if listener.tls and self._certificate is not None:
             factory = TLSMemoryBIOFactory(self._certificate, False, factory)
         outcome: list[Any] = []
