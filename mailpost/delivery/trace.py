@@ -17,6 +17,10 @@ from mailpost.mail.transport import Client, ReversePath
 MOST_HOPS = 100
 """Received fields; a message with more goes in circles."""
 
+# The fields that matter here and no other, so that a header of very many lines costs nothing. RFC: 5322 §4.5
+_OURS = re.compile(
+    rb"^(received|delivered-to|return-path)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)\n?+", re.MULTILINE | re.IGNORECASE
+)
 _HOST = re.compile(r"[\w.:\[\]-]+")
 _UNSAFE = re.compile(r"[\x00-\x20\x7f-\xa0]")
 
@@ -41,15 +45,15 @@ def read_head(octets: bytes) -> Head:
     kept: list[bytes] = []
     hops, at = 0, 0
     delivered_to: list[str] = []
-    for name, first, last in headers.fields(octets, 0, end):
+    for match in _OURS.finditer(octets, 0, end):
+        name = match[1].lower()
         if name == b"received":
             hops += 1
         elif name == b"delivered-to":
-            value = octets[first:last].partition(b":")[2]
-            delivered_to.append(same_address(headers.unfolded(value).decode(errors="replace")))
-        elif name == b"return-path":
-            kept.append(octets[at:first])
-            at = last
+            delivered_to.append(same_address(headers.unfolded(match[2]).decode(errors="replace")))
+        else:
+            kept.append(octets[at : match.start()])
+            at = match.end()
     kept.append(octets[at:end])
     return Head(b"".join(kept), end, hops, frozenset(delivered_to))
 
