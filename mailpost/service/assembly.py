@@ -20,13 +20,9 @@ from twisted.internet.endpoints import serverFromString
 from mailpost.accounts.account import UserNameError
 from mailpost.accounts.checkers import AnyChecker, DirectoryChecker
 from mailpost.accounts.directory import PasswordFile, Run, parse
-from mailpost.accounts.interfaces import IUserDirectory
 from mailpost.accounts.realm import MailRealm
-from mailpost.accounts.reread import RereadFile
 from mailpost.accounts.stock import StockAccount
-from mailpost.delivery import aliases
-from mailpost.delivery.filing import LocalReceiver
-from mailpost.delivery.recipients import Recipients, Rules
+from mailpost.delivery.interfaces import IDeliveryFilter, IRecipients
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.protocols.imap.connection import IMAPFactory
 from mailpost.protocols.imap.settings import ImapSettings
@@ -36,6 +32,7 @@ from mailpost.protocols.login import Penalties
 from mailpost.protocols.submission.connection import SubmissionFactory
 from mailpost.protocols.submission.settings import SubmissionSettings
 from mailpost.service.config import Config, ConfigError
+from mailpost.service.delivering import local_receiver, recipients_of, require_recipients, survey_recipients
 from mailpost.service.places import place
 from mailpost.service.server import ClosableFactory, Listener, MailServer
 from mailpost.service.tls import Certificate, CertificateError
@@ -47,6 +44,7 @@ from mailpost.storage.records import QuotaLimit, SpecialUse
 from mailpost.wire.imap.structures import summarise
 
 HASHING_THREADS = 2
+DELIVERY_THREADS = 2
 _PORT = re.compile(r"(?:tcp6?|ssl):(?:port=)?([0-9]+)(?=:|$)")
 
 
@@ -154,34 +152,6 @@ def checker(
     return AnyChecker([DirectoryChecker(directory, run, reactor.seconds), *others])
 
 
-def recipients(config: Config, reactor: Any, directory: IUserDirectory, run: Run[Any]) -> Recipients:
-    """Whom addresses mean; `run` runs a blocking function in a thread."""
-    settings = config.recipients
-    rules = Rules(
-        domains=settings.domains,
-        bare_names=settings.bare_names,
-        detail_separator=settings.detail_separator,
-        catch_all=settings.catch_all,
-        postmaster=settings.postmaster,
-    )
-    source = None
-    if settings.aliases is not None:
-        source = RereadFile(
-            settings.aliases, aliases.parse, aliases.Aliases(), what="aliases file", run=run, seconds=reactor.seconds
-        )
-    return Recipients(directory, rules, source)
-
-
-def require_recipients(config: Config, others: Sequence[ICredentialsChecker]) -> None:
-    """Raise ConfigError when nobody could get mail that comes in."""
-    if config.users.file is None and not any(map(IUserDirectory.providedBy, others)):
-        place = config.source.place("users", "file")
-        raise ConfigError([f"{place}is missing: who logs in by --auth alone is not known before, and can get no mail"])
-    file = config.recipients.aliases
-    if file is not None and not file.is_file():
-        raise ConfigError([f"{config.source.place('recipients', 'aliases')}{file} is no file"])
-
-
 def imap_settings(config: Config) -> ImapSettings:
     """What an IMAP listener is told."""
     limits = config.limits
@@ -229,58 +199,56 @@ def _smtp_settings(config: Config) -> dict[str, Any]:
     }
 
 
-def takes_mail(config: Config) -> bool:
-    """Whether mail comes in by a protocol of its own."""
-    return bool(config.listen.lmtp or config.listen.submission or config.listen.submissions)
-
-
-def local_receiver(
-    config: Config, reactor: Any, store: IMailStore, directory: IUserDirectory, run: Run[Any]
-) -> LocalReceiver:
-    """What files mail for users here; `run` runs a blocking function in a thread."""
-    limits = config.limits
-    return LocalReceiver(
-        store,
-        recipients(config, reactor, directory, run),
-        hostname=config.server.hostname,
-        run=run,
-        message_size=limits.message,
-        most_recipients=limits.recipients,
-    )
-
-
-def build(config: Config, reactor: Any, checkers: Sequence[ICredentialsChecker] = ()) -> MailServer:
+def build(
+    config: Config,
+    reactor: Any,
+    checkers: Sequence[ICredentialsChecker] = (),
+    *,
+    recipients: IRecipients | None = None,
+    filters: Sequence[IDeliveryFilter] = (),
+) -> MailServer:
     """A server for this configuration, not started.
 
     Args:
         config: what to serve, to whom, where.
         reactor: the reactor that it will run on.
         checkers: further ways to log in, asked after the users file.
+        recipients: whom addresses mean; None: what [recipients] and the users file say.
+        filters: asked in this order before a message is delivered.
 
     Raises:
         ConfigError: something that the configuration names cannot be used.
     """
     tls = certificate(config, reactor)
     hashing = Offload(reactor, threads=HASHING_THREADS)
+    spooling = Offload(reactor, threads=DELIVERY_THREADS)
 
     def run(function: Callable[[], Any]) -> Deferred[Any]:
         return hashing.read("login", function)
 
     require_users(config, checkers)
     directory = users_file(config, reactor, run)
+    if recipients is None:
+        recipients = recipients_of(config, reactor, directory, checkers, run)
     known = checker(directory, reactor, run, checkers)
     store = open_store(config, reactor, directory)
     portal = Portal(MailRealm(store, lambda account: StockAccount(account, reactor)), [known])
     penalties = Penalties(reactor)
     shared: dict[str, Any] = {"mechanisms": known, "tls": tls, "clock": reactor, "penalties": penalties}
     factories: dict[str, ClosableFactory] = {"imap": IMAPFactory(portal, imap_settings(config), **shared)}
-    if takes_mail(config):
-        require_recipients(config, checkers)
-        names = directory or next(each for each in checkers if IUserDirectory.providedBy(each))
-        receiver = local_receiver(config, reactor, store, names, lambda work: hashing.read("delivery", work))
+    receiver = None
+    if recipients is not None:
+        receiver = local_receiver(config, store, recipients, filters, lambda work: spooling.read("delivery", work))
         factories["lmtp"] = LMTPFactory(receiver, lmtp_settings(config), clock=reactor)
         factories["submission"] = SubmissionFactory(portal, receiver, submission_settings(config), **shared)
-    return MailServer(listeners(config, reactor), factories, store=store, hashing=hashing, certificate=tls)
+    return MailServer(
+        listeners(config, reactor),
+        factories,
+        store=store,
+        receiver=receiver,
+        workers=(spooling, hashing),
+        certificate=tls,
+    )
 
 
 def survey(config: Config, reactor: Any, checkers: Sequence[ICredentialsChecker] = ()) -> list[str]:
@@ -295,7 +263,7 @@ def survey(config: Config, reactor: Any, checkers: Sequence[ICredentialsChecker]
         lambda: found.extend(listeners(config, reactor)),
         lambda: certificate(config, reactor),
         lambda: require_users(config, checkers),
-        lambda: require_recipients(config, checkers) if takes_mail(config) else None,
+        lambda: require_recipients(config, checkers),
     )
     for part in parts:
         try:
@@ -310,4 +278,4 @@ def survey(config: Config, reactor: Any, checkers: Sequence[ICredentialsChecker]
         listing = parse(config.users.file.read_text(errors="replace"))
         lines.append(f"users: {len(listing.users)} in {config.users.file}")
         lines += [f"warning: {config.users.file}: {warning}" for warning in listing.warnings]
-    return lines
+    return lines + survey_recipients(config)

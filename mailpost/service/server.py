@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
+from mailpost.delivery.interfaces import IReceiver
 from mailpost.service.tls import Certificate
 from mailpost.service.unixsockets import remove_stale, require_folder, socket_path
 from mailpost.storage.interfaces import IMailStore
@@ -69,8 +70,9 @@ class MailServer(Service):
         factories: Mapping[str, ClosableFactory],
         *,
         store: IMailStore,
+        receiver: IReceiver | None = None,
         runners: Sequence[Runner] = (),
-        hashing: Offload,
+        workers: Sequence[Offload],
         certificate: Certificate | None,
     ) -> None:
         """A server that is not started yet.
@@ -79,16 +81,18 @@ class MailServer(Service):
             listeners: where connections are taken.
             factories: by `Listener.protocol`.
             store: closed when all connections are.
+            receiver: takes mail for local users, for whoever has the server in hand.
             runners: started with the server, closed before the store.
-            hashing: threads that test passwords, closed last.
+            workers: threads beside those of the store, closed last.
             certificate: for the listeners with TLS.
         """
         self.store = store
+        self.receiver = receiver
         self.ports: list[Any] = []
         self._listeners = listeners
         self._factories = factories
         self._runners = runners
-        self._hashing = hashing
+        self._workers = workers
         self._certificate = certificate
 
     def privilegedStartService(self) -> None:
@@ -124,7 +128,8 @@ class MailServer(Service):
         for runner in self._runners:
             await runner.close()
         await settled(self.store.close())
-        await self._hashing.close()
+        for each in self._workers:
+            await each.close()
 
     def reload(self) -> None:
         """Read again what may have changed: the certificate. The users file is looked at with every login."""
