@@ -37,6 +37,8 @@ class Reply:
     def render(self) -> bytes:
         """The octets; every line has code and status. RFC: 5321 §4.2.1, 2034 §4"""
         status = f"{self.status} " if self.status else ""
+        if len(self.text) <= _WIDTH and self.text.isascii() and self.text.isprintable():  # nearly always
+            return f"{self.code} {status}{self.text}\r\n".encode("ascii")
         lines = [part for line in self.text.split("\n") for part in wrap(printable(line), _WIDTH) or [""]]
         texts = [f"{self.code}-{status}{line}" for line in lines[:-1]] + [f"{self.code} {status}{lines[-1]}"]
         return "".join(f"{text}\r\n" for text in texts).encode("ascii")
