@@ -123,7 +123,10 @@ class MailServer(Service):
     async def _stop(self) -> None:
         ports, self.ports = self.ports, []
         for port in ports:
-            await settled(port.stopListening())
+            try:
+                await settled(port.stopListening())
+            except OSError as problem:  # a socket of the file system that is gone, or in a folder of another user's
+                self._log.warn("stopped listening, but: {problem}", problem=problem)
         await gatherResults([Deferred.fromCoroutine(each.close()) for each in self._factories.values()])
         for runner in self._runners:
             await runner.close()
