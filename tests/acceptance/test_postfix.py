@@ -50,7 +50,7 @@ class Mail:
             assert time.monotonic() < until, self.postfix.log[-5000:]
             time.sleep(0.05)
         client.select_folder(folder)
-        found = [row[b"BODY[]"] for row in client.fetch("1:*", ["BODY.PEEK[]"]).values()]
+        found = [row[b"BODY[]"] for row in client.fetch(client.search(), ["BODY.PEEK[]"]).values()]
         client.logout()
         return found
 
