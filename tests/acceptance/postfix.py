@@ -32,6 +32,7 @@ alias_maps =
 local_recipient_maps =
 local_header_rewrite_clients =
 smtpd_tls_security_level = none
+address_verify_poll_delay = 1s
 default_transport = error:nothing goes out of here
 relay_transport = error:nothing goes out of here
 """
