@@ -108,7 +108,7 @@ class LocalTransaction:
         targets = await settled(self._receiver.recipients.resolve(recipient.address))
         if self._receiver.elsewhere is None and any(isinstance(each, Elsewhere) for each in targets):
             raise MailError(ErrorKind.RELAY_DENIED, "Mail for this address is sent on, and nothing is sent from here")
-        for each in targets:
+        for each in targets[:AT_ONCE]:  # of a long list the others are asked when it is filed
             if isinstance(each, LocalUser) and each.name not in self._accounts:
                 await self._look_into(each.name)
         self.recipients.append(recipient)

@@ -48,14 +48,15 @@ class ITransaction(Interface):
     def write(data: bytes) -> Awaitable[None] | None:
         """Take the next octets of the message (CRLF line ends, dots unstuffed); None, or something to wait for.
 
-        Raises, or fails with, MailError: DISK_FULL. What follows is then dropped, and `commit` fails with the same.
+        Raises, or fails with, MailError: DISK_FULL, MESSAGE_TOO_BIG. What follows is then dropped, and `commit` fails
+        with the same.
         """
 
     def commit() -> Answer[list[MailError | None]]:
         """File the message durably: for each accepted recipient, in order, None or why it could not be.
 
         Raises:
-            MailError: nobody has it.
+            MailError: nobody has it: LOOP, DISK_FULL, MESSAGE_TOO_BIG, UNAVAILABLE.
         """
 
     def abort() -> None:

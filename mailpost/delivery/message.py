@@ -85,7 +85,7 @@ class Message:
         def one(target: Target, recipient: ForwardPath) -> Deferred[MailError | None]:
             return turns.run(lambda: Deferred.fromCoroutine(self._bring(target, recipient)))
 
-        outcomes = await gatherResults([one(*each) for each in targets.items()])
+        outcomes = await gatherResults([one(*each) for each in targets.items()], consumeErrors=True)
         return dict(zip(targets, outcomes, strict=True))
 
     async def _bring(self, target: Target, recipient: ForwardPath) -> MailError | None:

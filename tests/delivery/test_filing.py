@@ -487,6 +487,26 @@ class Deliveries:
         self.assertEqual(await filed, [None])
         self.assertEqual(await self.texts("ann"), [MESSAGE])
 
+    async def test_nobody_waits_for_it_any_more(self: Any) -> None:
+        to = self.receiver()
+        for octets in (MESSAGE, MESSAGE + b"x" * (2 << 20)):
+            for turns in range(4):
+                transaction = to.begin(RELAY, SENDER)
+                for user in ("ann", "bob"):
+                    await transaction.add_recipient(ForwardPath(user))
+                await settled(transaction.write(octets))
+                filing_it = Deferred.fromCoroutine(transaction.commit())
+                for _ in range(turns):
+                    await self.work.read("delivery", lambda: None)
+                filing_it.cancel()
+                filing_it.addErrback(lambda _: None)
+                await filing_it
+        for user in ("ann", "bob"):
+            self.assertTrue(set(await self.texts(user)) <= {MESSAGE, MESSAGE + b"x" * (2 << 20)})
+        self.assertEqual(to._bodies._free, filing._ROOM)
+        self.assertEqual(to.copies._free, filing._ROOM)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
     # -- many
 
     async def test_many_transactions_at_once(self: Any) -> None:
@@ -504,8 +524,10 @@ class Deliveries:
         self.users = users
         for octets in (MESSAGE, MESSAGE + b"x" * (2 << 20)):
             self.assertEqual(await send(self.receiver(), users, octets), [None] * len(users))
+        to = self.receiver(aliases=f"all: {', '.join(users)}")
+        self.assertEqual(await send(to, ["all"]), [None])
         for user in users:
-            self.assertEqual(len(await mail_of(self.store, user)), 2)
+            self.assertEqual(len(await mail_of(self.store, user)), 3)
 
 
 class MemoryTests(Deliveries, TestCase):

@@ -291,6 +291,18 @@ class AccountTests(TestCase):
         self.assertEqual(await mailbox.search(Body("EFCDEF")), [])
         self.assertEqual(await mailbox.search(Body("EF0123")), [1])
 
+    async def test_a_spool_whose_writing_is_cancelled_leaves_nothing(self) -> None:
+        account = await self.account()
+        for _ in range(20):
+            spool = account.spool(0)
+            writing = spool.write(b"x" * 500_000)
+            assert isinstance(writing, Deferred)
+            writing.addErrback(lambda _: None)
+            writing.cancel()
+            spool.abort()
+        await self.closed()
+        self.assertEqual(list((self.place / "ann" / "tmp").iterdir()), [])
+
     async def test_a_spool_that_is_given_up_leaves_nothing(self) -> None:
         account = await self.account()
         spool = account.spool(1 << 20)
