@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -293,15 +295,22 @@ class AccountTests(TestCase):
 
     async def test_a_spool_whose_writing_is_cancelled_leaves_nothing(self) -> None:
         account = await self.account()
-        for _ in range(20):
-            spool = account.spool(0)
-            writing = spool.write(b"x" * 500_000)
-            assert isinstance(writing, Deferred)
-            writing.addErrback(lambda _: None)
-            writing.cancel()
-            spool.abort()
-        await self.closed()
-        self.assertEqual(list((self.place / "ann" / "tmp").iterdir()), [])
+        spool = account.spool(0)
+        make = spool._tmp
+
+        def slowly() -> Any:
+            time.sleep(0.05)
+            return make()
+
+        spool._tmp = slowly
+        writing = spool.write(b"x" * 500_000)
+        assert isinstance(writing, Deferred)
+        writing.addErrback(lambda _: None)
+        await later(0.02)
+        writing.cancel()
+        spool.abort()
+        await later(0.1)
+        self.assertEqual(os.listdir(self.place / "ann" / "tmp"), [])
 
     async def test_a_spool_that_is_given_up_leaves_nothing(self) -> None:
         account = await self.account()
