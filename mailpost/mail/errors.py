@@ -45,6 +45,8 @@ class ErrorKind(Enum):
     SENDER_DENIED = auto()
     """An address that who logged in may not send from."""
     TOO_MANY_RECIPIENTS = auto()
+    BAD_URL = auto()
+    """A URL that names no message, or no part of one, that can be had here."""
     MESSAGE_REFUSED = auto()
     """A filter of the recipient's, or the server's, does not want this message."""
 
@@ -59,6 +61,14 @@ class MailError(Exception):
         super().__init__(text)
         self.kind = kind
         self.text = text
+
+
+class BadUrlError(MailError):
+    """A URL that names nothing that can be had here; `url` is as the client wrote it. RFC: 4469 §4.1"""
+
+    def __init__(self, text: str, url: bytes) -> None:
+        super().__init__(ErrorKind.BAD_URL, text)
+        self.url = url
 
 
 class IncompleteError(MailError):

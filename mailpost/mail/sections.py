@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from mailpost.mail import headers
+from mailpost.mail.encodings import decode_transfer
 from mailpost.mail.mime import Part, parse
 
 
@@ -83,6 +84,32 @@ def section(
     if message is None:
         return None
     return _of_message(octets, (message.start, message.body, message.end), kind, names)
+
+
+class UnknownEncodingError(ValueError):
+    """A part whose Content-Transfer-Encoding nobody knows how to undo."""
+
+
+def decoded(octets: bytes, root: Part, path: tuple[int, ...]) -> bytes | None:
+    """A part's body with its transfer encoding undone; the message as it is for (); None where there is no such part.
+
+    What has parts of its own has no encoding. RFC: 3516 §4.2, 9051 §6.4.5, 2045 §6.4
+
+    Raises:
+        UnknownEncodingError: its encoding is not known.
+    """
+    if not path:
+        return octets
+    part = locate(root, path)
+    if part is None:
+        return None
+    body = octets[part.body : part.end]
+    if part.children or part.message is not None:
+        return body
+    plain = decode_transfer(body, part.encoding)
+    if plain is None:
+        raise UnknownEncodingError(part.encoding)
+    return plain
 
 
 def extract(octets: bytes, wanted: Section) -> bytes | None:

@@ -100,13 +100,25 @@ class IMailAccount(Interface):
     def usage() -> Answer[Usage]:
         """What all its messages take: a `records.Usage`."""
 
-    def spool(expected: int) -> ISpool:
-        """Begin to receive a message of about `expected` octets: an ISpool."""
+    def spool(expected: int, beside: int = 0) -> ISpool:
+        """Begin to receive a message of about `expected` octets: an ISpool.
 
-    def append(name: str, messages: Sequence[NewMessage], origin: object | None = None) -> Answer[Appended]:
+        `beside`: octets of other messages that are to be appended together with it; many together are not held in
+        memory.
+        """
+
+    def append(
+        name: str,
+        messages: Sequence[NewMessage],
+        origin: object | None = None,
+        replaced: tuple[Any, int] | None = None,
+    ) -> Answer[Appended]:
         """Add messages (a sequence of `records.NewMessage`), all or none, durable when it answers: `records.Appended`.
 
-        Raises NO_SUCH_FOLDER (TRYCREATE), OVER_QUOTA, DISK_FULL.
+        `replaced` is the message (an open mailbox of this account, a UID) that goes in the same step, whether it has
+        \\Deleted or not. RFC: 8508 §3.4
+
+        Raises NO_SUCH_FOLDER (TRYCREATE), OVER_QUOTA, DISK_FULL; EXPUNGED where what was to be replaced is gone.
         """
 
     def release() -> None:

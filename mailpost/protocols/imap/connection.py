@@ -60,11 +60,13 @@ ALWAYS = (
     "SEARCHRES",
     "PARTIAL",
     "UIDONLY",
+    "BINARY",
+    "CATENATE",
 )
 """What every session has, whatever the store."""
 QUOTA = ("QUOTA", "QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE")
 """RFC: 9208 §3.1.2, §5"""
-OF_STORES = ("UIDPLUS", "MOVE", "SPECIAL-USE", "STATUS=SIZE", "CONDSTORE", "QRESYNC", *QUOTA)
+OF_STORES = ("UIDPLUS", "MOVE", "SPECIAL-USE", "STATUS=SIZE", "CONDSTORE", "QRESYNC", "MULTIAPPEND", "REPLACE", *QUOTA)
 """What our own stores have; an adapted one may lack some. RFC: 7162 §3.1.1 (CONDSTORE)"""
 
 
@@ -238,6 +240,7 @@ class MailpostIMAP4Server(imap4.IMAP4Server):
         announced: dict[bytes, list[bytes] | None] = {name.encode(): None for name in ALWAYS}
         lacks = getattr(self.session.account, "lacks", ())
         announced.update({name.encode(): None for name in OF_STORES if name not in lacks})
+        announced[b"APPENDLIMIT=%d" % self.settings.message_size] = None
         if self.state == "unauth":
             if self.authentication.tls is TlsState.POSSIBLE:
                 announced[b"STARTTLS"] = None

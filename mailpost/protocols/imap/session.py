@@ -320,7 +320,7 @@ class Session:
         except MailError as error:
             note_trouble("IMAP", self._connection.account, error)
             self._lost_mailbox()
-            self._outgoing.tagged(self.tag, b"NO", printable(error.text), code_of(error.kind))
+            self._outgoing.tagged(self.tag, b"NO", printable(error.text), code_of(error))
         except ParseError as error:
             self._bad(error.text, error.code)
         except Exception:

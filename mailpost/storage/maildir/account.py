@@ -10,6 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -320,23 +321,34 @@ class MaildirAccount:
         """What is in it."""
         return await self.workers.query(usage.usage)
 
-    def spool(self, expected: int) -> MaildirSpool:
+    def spool(self, expected: int, beside: int = 0) -> MaildirSpool:
         """Begin to receive a message."""
-        return MaildirSpool(self.workers.read, self._spool_file)
+        return MaildirSpool(self.workers.read, self._spool_file, beside)
 
     def _spool_file(self) -> tuple[Spool, object]:
         inbox = self.registry.selectable(INBOX)
         files = self._lane.files(inbox.number, inbox.directory)
         return Spool(files.tmp), files
 
-    async def append(self, name: str, messages: Sequence[NewMessage], origin: object | None = None) -> Appended:
-        """Add messages, all or none."""
+    async def append(
+        self,
+        name: str,
+        messages: Sequence[NewMessage],
+        origin: object | None = None,
+        replaced: tuple[Any, int] | None = None,
+    ) -> Appended:
+        """Add messages, all or none, and remove the one that they replace."""
         info = self.registry.selectable(name)
         incoming = [await self._incoming(message) for message in messages]
         if not incoming:
             return Appended(0, ())
         await self.workers.need_room()
-        appended = await self.workers.write(writing.append, info.number, incoming, origin, self.quota_limit)
+        gone = None if replaced is None else (replaced[0].folder.number, replaced[1])
+        appended = await self.workers.write(
+            writing.append, info.number, incoming, origin, self.quota_limit, replaced=gone
+        )
+        if replaced is not None:
+            self.workers.drop(replaced[0].folder, [replaced[1]])
         octets = [one.octets if isinstance(one.octets, bytes) else None for one in incoming]
         self.upkeep.fresh(info.number, list(zip(appended.uids, octets, strict=True)))
         return appended

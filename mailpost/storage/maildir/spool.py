@@ -14,7 +14,9 @@ from mailpost.storage.interfaces import ISpool
 from mailpost.storage.maildir.delivery import Spool
 
 LARGEST_IN_MEMORY = 256 * 1024
+"""Octets of a message, or of several that come together, which are held until they are filed."""
 _PIECE = 256 * 1024
+_SMALL_PIECE = 16 * 1024
 
 
 @implementer(ISpool)
@@ -24,10 +26,15 @@ class MaildirSpool:
     Args:
         thread: runs a function in a thread.
         tmp: opens the spool file, called in a thread: the spool, and what keeps its directory open.
+        beside: octets of other messages that come together with it.
     """
 
-    def __init__(self, thread: Callable[..., Deferred[Any]], tmp: Callable[[], tuple[Spool, object]]) -> None:
+    def __init__(
+        self, thread: Callable[..., Deferred[Any]], tmp: Callable[[], tuple[Spool, object]], beside: int = 0
+    ) -> None:
         self.size = 0
+        self._beside = beside
+        self._piece = _SMALL_PIECE if beside else _PIECE
         self._thread = thread
         self._tmp = tmp
         self._pieces: list[bytes] = []
@@ -44,7 +51,7 @@ class MaildirSpool:
         self.size += len(data)
         self._pieces.append(data)
         self._held += len(data)
-        if self._held < _PIECE or self.size <= LARGEST_IN_MEMORY:
+        if self._held < self._piece or self._beside + self.size <= LARGEST_IN_MEMORY:
             return None
         return Deferred.fromCoroutine(self._written())
 
@@ -57,7 +64,7 @@ class MaildirSpool:
             return
         written: Deferred[None] = Deferred()
 
-        def done(outcome: None | Failure) -> None:
+        def done(outcome: Failure | None) -> None:
             self._writing.release()
             if not written.called:
                 written.callback(outcome)

@@ -54,20 +54,32 @@ class Incoming:
 
 
 def append(
-    lane: Lane, number: int, incoming: Sequence[Incoming], origin: object, limit: QuotaLimit = NO_LIMIT
+    lane: Lane,
+    number: int,
+    incoming: Sequence[Incoming],
+    origin: object,
+    limit: QuotaLimit = NO_LIMIT,
+    *,
+    replaced: tuple[int, int] | None = None,
 ) -> Appended:
-    """Make messages of these, all or none, durable. Raises OVER_QUOTA where they do not fit."""
+    """Make messages of these, all or none, durable, and remove another (its folder and UID) in the same step.
+
+    Raises OVER_QUOTA where they do not fit, EXPUNGED where what was to be replaced is gone.
+    """
     for one in incoming:
         lane.batches.undo(one.abort)
-    require_room(lane, limit, sum(one.size for one in incoming), len(incoming))
+    old = _replaced(lane, replaced)
+    freed = old.octets or 0 if old is not None else 0
+    require_room(lane, limit, sum(one.size for one in incoming) - freed, len(incoming) - (old is not None))
     folder = lane.folder(number)
     files = lane.own_files(folder)
     intent = None
-    if len(incoming) > 1 or _unsaid(lane, folder, [one.flags for one in incoming]):
+    if len(incoming) > 1 or old is not None or _unsaid(lane, folder, [one.flags for one in incoming]):
         intent = _announce(lane, APPENDING, number, [_write(files, one).base for one in incoming])
         for one in incoming:
             lane.batches.undo(one.abort)
     folder = lane.folder(number)
+    old = _replaced(lane, replaced)
     catch_up(lane, folder)
     letters = lane.letters(folder)
     uids = lane.assign(folder, len(incoming))
@@ -90,7 +102,20 @@ def append(
     lane.save(folder)
     flags = [folder.bits.flags(row.flags) for row in rows]
     lane.news(lane.listener.arrived, number, uids, flags, modseq, origin)
+    if old is not None and replaced is not None:
+        _take_out(lane, lane.folder(replaced[0]), [(old.uid, old.name)], origin)
     return Appended(folder.row.uidvalidity, uids)
+
+
+def _replaced(lane: Lane, replaced: tuple[int, int] | None) -> Source | None:
+    """The message that is to go, as it is now."""
+    if replaced is None:
+        return None
+    number, uid = replaced
+    found = messages.sources(lane.db, number, [(uid, uid)])
+    if not found:
+        raise MailError(ErrorKind.EXPUNGED, "The message that was to be replaced no longer exists")
+    return found[0]
 
 
 def _unsaid(lane: Lane, folder: LaneFolder, flags: Iterable[Flags]) -> bool:

@@ -125,6 +125,12 @@ class MemoryMailbox:
         """Octets of each message."""
         return [len(message.octets) for message in self._messages.values()]
 
+    def size(self, uid: int) -> int:
+        """Octets of a message. Raises EXPUNGED."""
+        if uid not in self._messages:
+            raise MailError(ErrorKind.EXPUNGED, "The message that was to be replaced no longer exists")
+        return len(self._messages[uid].octets)
+
     def add(self, messages: Sequence[Message], origin: object | None) -> list[int]:
         """Let messages in: their UIDs."""
         uids = list(range(self.live.uidnext, self.live.uidnext + len(messages)))
@@ -181,7 +187,7 @@ class MemoryMailbox:
         self._check()
         named = range(len(self.live.uids)) if uids is None else self.live.positions(uids)
         gone = [self.live.uids[at] for at in named if DELETED in self.live.flags[at]]
-        self._remove(gone, origin)
+        self.take_out(gone, origin)
         return gone
 
     def copy(self, uids: Sequence[int], target: str, move: bool = False, origin: object | None = None) -> Copied:
@@ -195,10 +201,11 @@ class MemoryMailbox:
         copies = [replace(self._messages[self.live.uids[at]], flags=self.live.flags[at]) for at in places]
         targets = box.add(copies, origin)
         if move:
-            self._remove(sources, origin)
+            self.take_out(sources, origin)
         return Copied(box.live.uidvalidity, sources, targets)
 
-    def _remove(self, uids: Sequence[int], origin: object | None) -> None:
+    def take_out(self, uids: Sequence[int], origin: object | None) -> None:
+        """Remove messages that are here."""
         for uid in uids:
             del self._messages[uid]
             self._summaries.pop(uid, None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 from uuid import uuid4
 
 from zope.interface import implementer
@@ -177,23 +178,32 @@ class MemoryAccount:
         sizes = [size for box in self._mailboxes.values() for size in box.sizes()]
         return Usage(sum(sizes), len(sizes))
 
-    def require_room(self, sizes: Sequence[int]) -> None:
-        """Raise OVER_QUOTA unless messages of these sizes fit in."""
+    def require_room(self, sizes: Sequence[int], freed: Sequence[int] = ()) -> None:
+        """Raise OVER_QUOTA unless messages of these sizes fit in when others have gone."""
         limit = self.quota_limit
-        if limit and not limit.allows(self.usage(), sum(sizes), len(sizes)):
+        if limit and not limit.allows(self.usage(), sum(sizes) - sum(freed), len(sizes) - len(freed)):
             raise MailError(ErrorKind.OVER_QUOTA, "The account is full: this would exceed its quota")
 
-    def spool(self, expected: int) -> MemorySpool:
+    def spool(self, expected: int, beside: int = 0) -> MemorySpool:
         """Begin to receive a message."""
         return MemorySpool()
 
-    def append(self, name: str, messages: Sequence[NewMessage], origin: object | None = None) -> Appended:
-        """Add messages."""
+    def append(
+        self,
+        name: str,
+        messages: Sequence[NewMessage],
+        origin: object | None = None,
+        replaced: tuple[Any, int] | None = None,
+    ) -> Appended:
+        """Add messages, and remove the one that they replace."""
         now = int(self._clock())
         new = [_message(message, now) for message in messages]
         box = self.open(name)
-        self.require_room([len(message.octets) for message in new])
-        return Appended(box.live.uidvalidity, box.add(new, origin))
+        self.require_room([len(message.octets) for message in new], [replaced[0].size(replaced[1])] if replaced else ())
+        uids = box.add(new, origin)
+        if replaced is not None:
+            replaced[0].take_out([replaced[1]], origin)
+        return Appended(box.live.uidvalidity, uids)
 
     def release(self) -> None:
         """The account stays."""

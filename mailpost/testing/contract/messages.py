@@ -40,6 +40,27 @@ class AppendContract(Contract):
         self.assertEqual(list(mailbox.live.uids), [1, 2, 3])
         self.consistent(mailbox)
 
+    async def test_in_the_place_of_another(self) -> None:
+        """One comes and one goes in a step, \\Deleted or not; where that one is gone already nothing happens.
+
+        RFC: 8508 §3.4
+        """
+        await self.add(PLAIN, REPLY)
+        mailbox = await self.opened()
+        watching, start = Watching(mailbox.live), mailbox.live.highest_modseq
+        done = await ask(self.account.append("INBOX", [NewMessage(FOLDED)], replaced=(mailbox, 1)))
+        self.assertEqual((list(done.uids), list(mailbox.live.uids)), ([3], [2, 3]))
+        self.assertEqual({change.kind for change in watching.read()}, {ChangeKind.ARRIVED, ChangeKind.EXPUNGED})
+        self.assertEqual(await ask(mailbox.vanished(start)), UidSet.of([1]))
+        with self.refused(ErrorKind.EXPUNGED):
+            await ask(self.account.append("INBOX", [NewMessage(PLAIN)], replaced=(mailbox, 1)))
+        self.assertEqual(list(mailbox.live.uids), [2, 3])
+        await ask(self.account.create("Other"))
+        await ask(self.account.append("Other", [NewMessage(PLAIN)], replaced=(mailbox, 2)))
+        self.assertEqual(list(mailbox.live.uids), [3])
+        self.assertEqual((await ask(self.account.usage())).messages, 2)
+        watching.cursor.close()
+
     async def test_octets_are_exact(self) -> None:
         """What was appended comes back, octet for octet under the rule of `mail.lineends`."""
         for octets in ODD.values():

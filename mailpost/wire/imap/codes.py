@@ -5,7 +5,7 @@ RFC: 5530 §3, 3501 §7.1, 9051 §7.1
 
 from __future__ import annotations
 
-from mailpost.mail.errors import ErrorKind
+from mailpost.mail.errors import BadUrlError, ErrorKind, MailError
 from mailpost.wire.imap.search import CHARSETS
 
 _CODES = {
@@ -35,9 +35,17 @@ _CODES = {
     ErrorKind.SENDER_DENIED: b"NOPERM",
     ErrorKind.TOO_MANY_RECIPIENTS: b"LIMIT",
     ErrorKind.MESSAGE_REFUSED: b"NOPERM",
+    ErrorKind.BAD_URL: b"BADURL",  # RFC: 4469 §4.1
 }
 
 
-def code_of(kind: ErrorKind) -> bytes:
+def code_of(error: MailError) -> bytes:
     """The response code of a failure, without its brackets."""
-    return _CODES[kind]
+    code = _CODES[error.kind]
+    if isinstance(error, BadUrlError):
+        return code + b" " + error.url.translate(_IN_CODE)
+    return code
+
+
+_IN_CODE = bytes(octet if 32 < octet < 127 and octet != 93 else 63 for octet in range(256))
+"""What may stand in a code as it is; anything else is shown as "?". RFC: 4469 §5 (url-resp-text)"""

@@ -33,7 +33,11 @@ from mailpost.wire.imap.anytime import (
 from mailpost.wire.imap.append import (
     Append,
     AppendMessage,
+    Replace,
+    TextPart,
+    UrlPart,
     parse_append,
+    parse_replace,
 )
 from mailpost.wire.imap.changes import (
     Copy,
@@ -127,6 +131,7 @@ __all__ = [
     "ParseError",
     "QuickResync",
     "Rename",
+    "Replace",
     "Request",
     "Search",
     "SearchReturn",
@@ -136,9 +141,11 @@ __all__ = [
     "StatusItem",
     "Store",
     "Subscribe",
+    "TextPart",
     "UnknownCommandError",
     "Unselect",
     "Unsubscribe",
+    "UrlPart",
     "head",
     "parse",
 ]
@@ -167,6 +174,7 @@ Command = (
     | Namespace
     | Noop
     | Rename
+    | Replace
     | Search
     | Select
     | StartTls
@@ -222,6 +230,7 @@ _PARSERS: dict[bytes, Callable[[Reader], Command]] = {
     b"LSUB": parse_lsub,
     b"MOVE": parse_move,
     b"RENAME": parse_rename,
+    b"REPLACE": parse_replace,
     b"SEARCH": parse_search,
     b"SELECT": parse_select,
     b"STATUS": parse_status,
@@ -231,6 +240,7 @@ _PARSERS: dict[bytes, Callable[[Reader], Command]] = {
     b"UID EXPUNGE": partial(parse_expunge, uid=True),
     b"UID FETCH": partial(parse_fetch, uid=True),
     b"UID MOVE": partial(parse_move, uid=True),
+    b"UID REPLACE": partial(parse_replace, uid=True),
     b"UID SEARCH": partial(parse_search, uid=True),
     b"UID STORE": partial(parse_store, uid=True),
     b"UNSUBSCRIBE": parse_unsubscribe,

@@ -8,7 +8,7 @@ yet stay where they are: they are the queue of a pipelining client, and whoever 
   memory: a synchronizing literal is simply never sent, a non-synchronizing one is read and forgotten with the rest of
   its command.
 * A literal's octets are never taken for commands, however the rest of the command looks.
-* The messages of APPEND are not gathered. They are offered, and if accepted go by as they come.
+* The messages of APPEND and REPLACE are not gathered. They are offered, and if accepted go by as they come.
 * A line may end in LF alone, as Dovecot has it; a NUL makes the command invalid.
 
 Time is linear in the octets, even if they come one by one.
@@ -63,7 +63,10 @@ class ContinuationDue:
 
 @dataclass(frozen=True, slots=True)
 class LiteralOffered:
-    """A message (of APPEND) is coming: answer with `Decoder.accept` or `Decoder.refuse`; no events until then."""
+    """Octets of a message (APPEND, REPLACE) are coming: answer with `Decoder.accept` or `Decoder.refuse`.
+
+    There are no events until then.
+    """
 
     size: int
     """Octets."""
@@ -131,7 +134,7 @@ class _State(Enum):
 _ANNOUNCEMENT = re.compile(rb"(~?)\{(\d+)(\+?)\}\Z")
 _LONGEST_ANNOUNCEMENT = 48
 _TAG = re.compile(TAG + rb"(?= )")
-_APPEND = re.compile(TAG + rb" APPEND ", re.IGNORECASE)
+_APPEND = re.compile(TAG + rb" (?:APPEND|(?:UID )?REPLACE [0-9*$]+) ", re.IGNORECASE)
 _LONGEST_TAG_SHOWN = 256
 _CONTINUATION_DUE = ContinuationDue()
 

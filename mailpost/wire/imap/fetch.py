@@ -182,8 +182,25 @@ def _section_item(reader: Reader, name: bytes) -> FetchItem:
     raise ParseError(f"{name[:40].decode('ascii')} has no sections")
 
 
+def parse_section(reader: Reader) -> Section:
+    """section, and nothing behind it."""
+    section, _ = _section(reader)
+    reader.end()
+    return section
+
+
 def _body_section(reader: Reader, peek: bool) -> BodySection:
-    """BODY [".PEEK"] "[" [section-part ["." section-text] / section-msgtext] "]" ["<" number "." nz-number ">"]"""
+    """BODY [".PEEK"] section ["<" number "." nz-number ">"]"""
+    section, shown = _section(reader)
+    partial, first = _partial(reader)
+    return BodySection(section, peek, partial, b"BODY%b%b" % (shown, first))
+
+
+def _section(reader: Reader) -> tuple[Section, bytes]:
+    """section: what it means, and as the answer shows it.
+
+    section = "[" [section-part ["." section-text] / section-msgtext] "]"
+    """
     reader.expect(b"[")
     path, shown = _path(reader)
     if path and reader.accept(b"."):
@@ -201,9 +218,7 @@ def _body_section(reader: Reader, peek: bool) -> BodySection:
         names = reader.items(lambda: reader.astring("a field name"), "a list of field names")
         shown += b" (%b)" % b" ".join(map(writer.astring, names))
     reader.expect(b"]")
-    partial, first = _partial(reader)
-    section = Section(path, kind, frozenset(name.lower() for name in names))
-    return BodySection(section, peek, partial, b"BODY[%b]%b" % (shown, first))
+    return Section(path, kind, frozenset(name.lower() for name in names)), b"[%b]" % shown
 
 
 def _path(reader: Reader) -> tuple[tuple[int, ...], bytes]:

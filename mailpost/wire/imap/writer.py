@@ -25,6 +25,11 @@ def literal(octets: bytes) -> bytes:
     return b"{%d}\r\n%b" % (len(octets), octets)
 
 
+def binary(octets: bytes) -> bytes:
+    """A literal, or a literal8 (`~{n}`) where there is a NUL in it. RFC: 3516 §4.3, 9051 §4.3.1"""
+    return b"~" + literal(octets) if b"\0" in octets else literal(octets)
+
+
 def string(octets: bytes) -> bytes:
     """Quoted where possible, else a literal."""
     if not _QUOTABLE(octets):

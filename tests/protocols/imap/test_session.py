@@ -182,7 +182,7 @@ class Spool:
 def test_an_error_in_the_middle_of_a_message_is_told_at_its_end(server: Server) -> None:
     spools: list[Spool] = []
 
-    def spool(expected: int) -> Spool:
+    def spool(expected: int, beside: int) -> Spool:
         spools.append(Spool(MailError(ErrorKind.DISK_FULL, "No room")))
         return spools[-1]
 
@@ -198,7 +198,7 @@ def test_an_error_in_the_middle_of_a_message_is_told_at_its_end(server: Server) 
 def test_a_message_is_thrown_away_when_its_client_goes(server: Server) -> None:
     spools: list[Spool] = []
 
-    def spool(expected: int) -> Spool:
+    def spool(expected: int, beside: int) -> Spool:
         spools.append(Spool(None))
         return spools[-1]
 
@@ -306,7 +306,7 @@ def test_a_size_beyond_all_numbers_ends_the_connection(server: Server) -> None:
 def test_several_messages_of_which_one_is_refused(server: Server) -> None:
     spools: list[Spool] = []
 
-    def spool(expected: int) -> Spool:
+    def spool(expected: int, beside: int) -> Spool:
         spools.append(Spool(MailError(ErrorKind.DISK_FULL, "No room") if not spools else None))
         return spools[-1]
 

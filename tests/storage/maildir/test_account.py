@@ -312,6 +312,20 @@ class AccountTests(TestCase):
         await later(0.1)
         self.assertEqual(os.listdir(self.place / "ann" / "tmp"), [])
 
+    async def test_messages_that_come_together_are_not_held_together(self) -> None:
+        account = await self.account()
+        spools = []
+        for number in range(8):
+            spool = account.spool(100_000, beside=number * 100_000)
+            for _ in range(10):
+                waiting = spool.write(b"x" * 10_000)
+                if waiting is not None:
+                    await waiting
+            spools.append(spool)
+        self.assertLess(sum(sum(map(len, spool._pieces)) for spool in spools), 400_000)
+        await account.append("INBOX", [NewMessage(spool) for spool in spools])
+        self.assertEqual((await account.status("INBOX")).size, 800_000)
+
     async def test_a_spool_that_is_given_up_leaves_nothing(self) -> None:
         account = await self.account()
         spool = account.spool(1 << 20)

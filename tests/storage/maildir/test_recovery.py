@@ -83,6 +83,20 @@ def test_a_move_of_a_dead_process_has_not_begun(pair: tuple[Bench, Bench], monke
     assert len(alive.names()) == 2
 
 
+def test_a_replacement_of_a_dead_process_has_not_begun(
+    pair: tuple[Bench, Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead, alive = pair
+    alive.append(MESSAGE)
+    with monkeypatch.context() as patched:
+        patched.setattr(changes, "end_intent", dies)
+        died(dead, writing.append, dead.number(), _incoming(1), None, replaced=(dead.number(), 1))
+    assert len(alive.cur()) == 2
+    alive.look()
+    assert list(alive.names()) == [1]
+    assert len(alive.cur()) == 1
+
+
 def test_a_rename_of_a_dead_process_is_finished(pair: tuple[Bench, Bench], monkeypatch: pytest.MonkeyPatch) -> None:
     dead, alive = pair
     for name in ("Work", "Work/Done"):

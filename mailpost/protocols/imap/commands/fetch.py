@@ -9,7 +9,7 @@ Of messages named by sequence number that are gone without the client's knowledg
 is OK [EXPUNGEISSUED], and NO if none remained, as RFC 2180 §4.1.2 permits.
 
 RFC: 3501 §6.4.5, §7.4.2, 9051 §6.4.5, 7162 §3.1.4 (MODSEQ, CHANGEDSINCE), §3.2.6 (VANISHED), 9394 §3.3 (PARTIAL),
-9586 §3.3 (UIDFETCH), 5530 §3 (EXPUNGEISSUED)
+3516 §4.2, §4.3 (BINARY), 9586 §3.3 (UIDFETCH), 5530 §3 (EXPUNGEISSUED)
 """
 
 from __future__ import annotations
@@ -23,15 +23,23 @@ from twisted.internet.defer import Deferred
 from mailpost.mail.dates import format_internaldate
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.flags import SEEN, FlagChange, intern_flags
-from mailpost.mail.sections import Section, SectionKind, extract, section
+from mailpost.mail.sections import Section, SectionKind, UnknownEncodingError, decoded, extract, section
 from mailpost.protocols.imap.commands.context import Completed, Context
 from mailpost.protocols.imap.commands.vanished import tell_vanished
 from mailpost.protocols.imap.selected import MessageInHand, SelectedMailbox
 from mailpost.storage.offload import settled
 from mailpost.storage.records import Attribute, Fetched, HeaderFields
-from mailpost.wire.imap.commands import BodySection, Fetch, FetchAttribute, FetchItem, ParseError
+from mailpost.wire.imap.commands import (
+    BinarySection,
+    BinarySize,
+    BodySection,
+    Fetch,
+    FetchAttribute,
+    FetchItem,
+    ParseError,
+)
 from mailpost.wire.imap.structures import bodystructure_octets
-from mailpost.wire.imap.writer import literal
+from mailpost.wire.imap.writer import binary, literal
 
 _LINES = 4_096
 """Lines of what is in memory that are written at a time: about 256 KiB."""
@@ -125,6 +133,34 @@ def _item(wanted: BodySection) -> _Item:
     )
 
 
+def _binary(wanted: BinarySection) -> _Item:
+    """A part with its transfer encoding undone. RFC: 3516 §4.3"""
+    label = wanted.label.replace(b"%", b"%%")
+    start, stop = (0, None) if wanted.partial is None else (wanted.partial[0], sum(wanted.partial))
+
+    def value(message: MessageInHand) -> bytes:
+        octets = _decoded(message, wanted.path)
+        return b"NIL" if octets is None else binary(octets[start:stop])
+
+    return _Item(label + b" %b", Attribute.OCTETS, lambda batch: [*map(value, batch.messages)])
+
+
+def _binary_size(wanted: BinarySize) -> _Item:
+    """How large that is; 0 for a part that is not there."""
+    return _Item(
+        wanted.label.replace(b"%", b"%%") + b" %d",
+        Attribute.OCTETS,
+        lambda batch: [len(_decoded(message, wanted.path) or b"") for message in batch.messages],
+    )
+
+
+def _decoded(message: MessageInHand, path: tuple[int, ...]) -> bytes | None:
+    try:
+        return decoded(message.octets, message.tree, path)
+    except UnknownEncodingError:
+        raise MailError(ErrorKind.UNKNOWN_ENCODING, "The part is in a transfer encoding that is not known") from None
+
+
 def _section(message: MessageInHand, what: Section, start: int, stop: int | None) -> bytes:
     if what.path:
         octets = section(message.octets, message.tree, what.path, what.kind, what.names)
@@ -148,6 +184,13 @@ class _Plan:
                 self.items.append(_item(each))
                 self.sets_seen |= not each.peek and not selected.read_only
                 self.in_parts |= bool(each.partial or each.section.path)
+            elif isinstance(each, BinarySection):
+                self.items.append(_binary(each))
+                self.sets_seen |= not each.peek and not selected.read_only
+                self.in_parts = True
+            elif isinstance(each, BinarySize):
+                self.items.append(_binary_size(each))
+                self.in_parts = True
             elif isinstance(each, FetchAttribute) and each in _SIMPLE:
                 self.items.append(_SIMPLE[each])
             else:

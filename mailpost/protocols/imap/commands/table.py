@@ -83,6 +83,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
     CommandSpec("GETQUOTA", AUTHENTICATED, quota.get_quota),
     CommandSpec("GETQUOTAROOT", AUTHENTICATED, quota.get_quota_root),
     CommandSpec("APPEND", AUTHENTICATED, append.append, literals=append.offered),
+    CommandSpec("REPLACE", SELECTED, append.replace, literals=append.offered),
     CommandSpec("IDLE", AUTHENTICATED, idle.idle),
     # The selected mailbox.
     CommandSpec("CLOSE", SELECTED, select.close),

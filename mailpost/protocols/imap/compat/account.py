@@ -33,6 +33,8 @@ class StockAccount:
             "STATUS=SIZE",
             "CONDSTORE",
             "QRESYNC",
+            "MULTIAPPEND",
+            "REPLACE",
             "QUOTA",
             "QUOTA=RES-STORAGE",
             "QUOTA=RES-MESSAGE",
@@ -159,12 +161,18 @@ class StockAccount:
         """Nobody counts it, and no limit asks for it."""
         return Usage(0, 0)
 
-    def spool(self, expected: int) -> MessageFile:
+    def spool(self, expected: int, beside: int = 0) -> MessageFile:
         """Where a message goes on its way in."""
         return MessageFile()
 
-    async def append(self, name: str, messages: Sequence[NewMessage], origin: object | None = None) -> Appended:
-        """Add messages, one after the other; nobody knows their UIDs."""
+    async def append(
+        self,
+        name: str,
+        messages: Sequence[NewMessage],
+        origin: object | None = None,
+        replaced: tuple[Any, int] | None = None,
+    ) -> Appended:
+        """Add messages, one after the other; nobody knows their UIDs, and none can be replaced."""
         mailbox = await self._select(name)
         for message in messages:
             octets = message.octets

@@ -103,9 +103,10 @@ class Client:
                         await self._command(event)
                         self.streamed.clear()
                     case LiteralOffered(size, _, _, so_far):
-                        policy = SPECS["APPEND"].literals
+                        request = parse(so_far, utf8_names(self))
+                        policy = SPECS[request.name].literals
                         assert policy is not None
-                        self.streamed.append(await policy(self, parse(so_far, utf8_names(self)).command, size))
+                        self.streamed.append(await policy(self, request.command, size))
                         self._decoder.accept()
                     case LiteralData(octets):
                         self.streamed[-1].write(octets)
@@ -114,11 +115,15 @@ class Client:
                     case _:
                         raise AssertionError(event)
             except MailError as error:
-                self.write(b"a NO [%b] %b\r\n" % (code_of(error.kind), error.text.encode()))
-                if isinstance(event, LiteralOffered):
-                    self._decoder.refuse()
+                self.write(b"a NO [%b] %b\r\n" % (code_of(error), error.text.encode()))
+                self._refuse(event)
             except ParseError as error:
+                self._refuse(event)
                 self.write(b"a BAD %b%b\r\n" % (b"[%b] " % error.code if error.code else b"", error.text.encode()))
+
+    def _refuse(self, event: object) -> None:
+        if isinstance(event, LiteralOffered):
+            self._decoder.refuse()
 
     async def _command(self, line: CommandLine) -> None:
         request = parse(line, utf8_names(self))
