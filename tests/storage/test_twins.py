@@ -277,7 +277,7 @@ class Twins(RuleBasedStateMachine):
         if told is not None:
             uid, file = told
             file.unlink()
-            self.twins[0].account.open(name)._remove([uid], None)
+            self.twins[0].account.open(name).take_out([uid], None)
             self.touched.add(name)
 
     # -- sessions
