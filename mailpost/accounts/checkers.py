@@ -21,6 +21,7 @@ from zope.interface import implementer
 from mailpost.accounts.account import UserNameError, checked_user
 from mailpost.accounts.interfaces import ILoginMechanisms, IUserDirectory, Refused
 from mailpost.accounts.passwords import HashError, verify
+from mailpost.mail.errors import MailError
 from mailpost.storage.offload import settled
 
 REMEMBERED_SECONDS = 60.0
@@ -141,11 +142,11 @@ class AnyChecker:
         return Deferred.fromCoroutine(self._check(credentials))
 
     async def _check(self, credentials: IUsernamePassword) -> bytes | tuple[()]:
-        first: Refused | None = None
+        first: Refused | MailError | None = None
         for checker in self._checkers:
             try:
                 return await settled(checker.requestAvatarId(credentials))
-            except Refused as refusal:
+            except (Refused, MailError) as refusal:
                 first = first or refusal
             except UnauthorizedLogin:
                 continue

@@ -30,6 +30,7 @@ from mailpost.accounts.account import User, checked_user
 from mailpost.accounts.interfaces import IUserDirectory
 from mailpost.accounts.passwords import scheme_of
 from mailpost.accounts.quotarules import quota_of
+from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.storage.records import QuotaLimit
 
 T = TypeVar("T")
@@ -112,12 +113,19 @@ class PasswordFile:
         self._spelling: dict[str, str] = {}
         """Names as they are in the file, by what they are without regard to case."""
         self._seen: object = None
+        self._was_read = False
         self._looked = float("-inf")
         self._key = token_bytes(16)
 
     async def find(self, name: str) -> User | None:
-        """The user of this very name, else the first of it in other letters, small or capital."""
+        """The user of this very name, else the first of it in other letters, small or capital.
+
+        Raises:
+            MailError: UNAVAILABLE as long as the file could never be read: then nobody can say that a user is none.
+        """
         await self.refresh()
+        if not self._was_read:
+            raise MailError(ErrorKind.UNAVAILABLE, "The users are not known at the moment")
         users = self._listing.users
         return users.get(name) or users.get(self._spelling.get(name.casefold(), ""))
 
@@ -162,7 +170,7 @@ class PasswordFile:
                 )
             return
         listing = parse(text)
-        self._seen, self._listing = identity, listing
+        self._seen, self._listing, self._was_read = identity, listing, True
         self._spelling = {name.casefold(): name for name in reversed(list(listing.users))}
         for warning in listing.warnings:
             self._log.warn("{path}: {warning}", path=str(self.path), warning=warning)

@@ -49,6 +49,8 @@ class RereadFile(Generic[P]):
         self.path = path
         self.value = empty
         """What was read last."""
+        self.was_read = False
+        """Whether it could be read once at least."""
         self._parse = parse
         self._what = what
         self._run = run
@@ -84,6 +86,6 @@ class RereadFile(Generic[P]):
                 )
             return
         value = self._parse(text)
-        self._seen, self.value = identity, value
+        self._seen, self.value, self.was_read = identity, value, True
         for warning in value.warnings:
             _log.warn("{path}: {warning}", path=str(self.path), warning=warning)

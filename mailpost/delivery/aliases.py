@@ -33,7 +33,19 @@ class Aliases:
 
 def key(name: str) -> str:
     """The form in which names are compared: case does not matter."""
-    return name.casefold()
+    local, at, domain = name.rpartition("@")
+    return f"{local.casefold()}@{canonical_domain(domain)}" if at else name.casefold()
+
+
+def canonical_domain(domain: str) -> str:
+    """A domain as it is compared: lower case, non-ASCII labels as they are in the DNS. RFC: 6531 §3.2"""
+    domain = domain.rstrip(".").casefold()
+    if domain.isascii():
+        return domain
+    try:
+        return domain.encode("idna").decode()
+    except UnicodeError:  # no domain at all: equal to nothing but itself
+        return domain
 
 
 def parse(text: str) -> Aliases:

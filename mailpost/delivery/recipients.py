@@ -30,7 +30,7 @@ from zope.interface import implementer
 
 from mailpost.accounts.account import User
 from mailpost.accounts.interfaces import IUserDirectory
-from mailpost.delivery.aliases import Aliases, key
+from mailpost.delivery.aliases import Aliases, canonical_domain, key
 from mailpost.delivery.interfaces import IRecipients
 from mailpost.delivery.records import Elsewhere, LocalUser, Target
 from mailpost.mail.errors import ErrorKind, MailError
@@ -44,6 +44,9 @@ _log = Logger()
 
 class AliasSource(Protocol):
     """Where aliases come from: an `accounts.reread.RereadFile` of `aliases.parse`."""
+
+    was_read: bool
+    """Whether it is known at all what holds."""
 
     async def current(self) -> Aliases:
         """What holds now."""
@@ -94,7 +97,11 @@ class Recipients:
     async def resolve(self, address: str) -> list[Target]:
         """Whom mail for this address goes to."""
         wanted = _split(address)
-        aliases = Aliases() if self._aliases is None else await self._aliases.current()
+        aliases = Aliases()
+        if self._aliases is not None:
+            aliases = await self._aliases.current()
+            if not self._aliases.was_read:  # an alias is not to be taken for nobody, whose mail is refused for good
+                raise MailError(ErrorKind.UNAVAILABLE, "The aliases are not known at the moment")
         search = _Search(self._directory, self._rules, self._domains, aliases)
         found = await search.targets(wanted)
         if found:
@@ -200,17 +207,6 @@ class _Search:
             return await self.targets(_split(setting))
         finally:
             self.on_the_way.pop()
-
-
-def canonical_domain(domain: str) -> str:
-    """A domain as it is compared: lower case, non-ASCII labels as they are in the DNS. RFC: 6531 §3.2"""
-    domain = domain.rstrip(".").casefold()
-    if domain.isascii():
-        return domain
-    try:
-        return domain.encode("idna").decode()
-    except UnicodeError:  # no domain at all: equal to nothing but itself
-        return domain
 
 
 def _split(address: str) -> _Address:

@@ -3,10 +3,11 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from twisted.cred.checkers import ICredentialsChecker, InMemoryUsernamePasswordDatabaseDontUse
-from twisted.cred.credentials import UsernamePassword
+from twisted.cred.credentials import IUsernamePassword, UsernamePassword
 from twisted.cred.error import UnauthorizedLogin
 from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred, succeed
@@ -19,6 +20,7 @@ from mailpost.accounts.directory import PasswordFile
 from mailpost.accounts.interfaces import ILoginMechanisms, Refused
 from mailpost.accounts.passwords import hashed
 from mailpost.accounts.realm import MailRealm
+from mailpost.mail.errors import ErrorKind, MailError
 
 JOE = hashed(b"secret", "SCRAM-SHA-256")
 
@@ -174,3 +176,18 @@ def test_several_checkers_are_asked_in_turn(site: Site) -> None:
     assert both.mechanisms() == {"PLAIN", "LOGIN"}
     assert AnyChecker([both, ScramOnly()]).mechanisms() == {"PLAIN"}
     assert AnyChecker([]).mechanisms() == frozenset()
+
+
+def test_users_who_cannot_be_looked_up_keep_nobody_else_out() -> None:
+    class Away:
+        credentialInterfaces = (IUsernamePassword,)
+
+        def requestAvatarId(self, credentials: object) -> object:
+            raise MailError(ErrorKind.UNAVAILABLE, "away")
+
+    both = AnyChecker([Away(), InMemoryUsernamePasswordDatabaseDontUse(bob=b"word")])  # type: ignore[list-item]
+    outcomes: list[Any] = []
+    for password in (b"word", b"wrong"):
+        both.requestAvatarId(UsernamePassword(b"bob", password)).addBoth(outcomes.append)
+    assert outcomes[0] == b"bob"
+    assert outcomes[1].check(MailError), "not that the password is wrong: nobody knows"

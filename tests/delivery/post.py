@@ -46,6 +46,8 @@ class Users:
 class AliasText:
     """Aliases that a test writes down."""
 
+    was_read = True
+
     def __init__(self, text: str = "") -> None:
         self.aliases = parse(text)
         assert not self.aliases.warnings, self.aliases.warnings

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
-from mailpost.delivery.recipients import MOST_TARGETS, canonical_domain
+from mailpost.delivery.aliases import canonical_domain
+from mailpost.delivery.recipients import MOST_TARGETS
 from mailpost.delivery.records import Elsewhere, LocalUser
 from mailpost.mail.errors import ErrorKind, MailError
 from tests.delivery.post import recipients
@@ -72,6 +73,15 @@ def test_domains_in_the_letters_of_any_language():
     assert resolved(known, "ann@xn--bcher-kva.example") == users("ann")
     assert resolved(known, "ann@bucher.example") is ErrorKind.RELAY_DENIED
     assert canonical_domain("ä" * 80) == "ä" * 80
+    known = recipients("ann", aliases="Info@Bücher.example: ann\n@Läden.example: ann\n")
+    for address in ("info@xn--bcher-kva.example", "info@bücher.example", "x@xn--lden-loa.example", "x@LÄDEN.example"):
+        assert resolved(known, address) == users("ann")
+
+
+def test_aliases_that_could_never_be_read_are_not_nobody():
+    known = recipients("ann")
+    known._aliases.was_read = False
+    assert resolved(known, "sales") is ErrorKind.UNAVAILABLE
 
 
 def test_details():
