@@ -31,6 +31,7 @@ from mailpost.accounts.interfaces import (
 )
 from mailpost.accounts.passwords import HashError, plain_of, verify
 from mailpost.accounts.verifiers import ITERATIONS, SALT_LENGTH, Verifier, find
+from mailpost.mail.errors import MailError
 from mailpost.storage.offload import settled
 
 REMEMBERED_SECONDS = 60.0
@@ -238,7 +239,7 @@ class AnyChecker:
         return next((each for each in found if each[1]), found[0])
 
     async def _check(self, credentials: Any) -> bytes | tuple[()]:
-        first: Refused | None = None
+        first: Refused | MailError | None = None
         able = [
             checker
             for checker in self._checkers
@@ -249,7 +250,7 @@ class AnyChecker:
         for checker in able:
             try:
                 return await settled(checker.requestAvatarId(credentials))
-            except Refused as refusal:
+            except (Refused, MailError) as refusal:
                 first = first or refusal
             except UnauthorizedLogin:
                 continue

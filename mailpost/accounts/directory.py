@@ -39,6 +39,7 @@ from mailpost.accounts.interfaces import PASSWORD_MECHANISMS, IUserDirectory
 from mailpost.accounts.passwords import HashError, plain_of, scheme_of, verifiers_of
 from mailpost.accounts.quotarules import quota_of
 from mailpost.accounts.verifiers import SCRAM_MECHANISMS, read_beside
+from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.storage.records import QuotaLimit
 
 T = TypeVar("T")
@@ -172,15 +173,24 @@ class PasswordFile:
         self._listing = Listing()
         self._real: list[User] = []
         self._mechanisms = PASSWORD_MECHANISMS
+        self._spelling: dict[str, str] = {}
+        """Names as they are in the file, by what they are without regard to case."""
         self._seen: object = None
+        self._was_read = False
         self._looked = float("-inf")
         self._key = token_bytes(16)
 
     async def find(self, name: str) -> User | None:
-        """The user of this name, or of this name in lower case."""
+        """The user of this very name, else the first of it in other letters, small or capital.
+
+        Raises:
+            MailError: UNAVAILABLE as long as the file could never be read: then nobody can say that a user is none.
+        """
         await self.refresh()
+        if not self._was_read:
+            raise MailError(ErrorKind.UNAVAILABLE, "The users are not known at the moment")
         users = self._listing.users
-        return users.get(name) or users.get(name.lower())
+        return users.get(name) or users.get(self._spelling.get(name.casefold(), ""))
 
     def quota(self, name: str) -> QuotaLimit | None:
         """How much mail a user of this exact name may have, at once; None where the file does not say."""
@@ -229,7 +239,8 @@ class PasswordFile:
                 )
             return
         listing = parse(text)
-        self._seen, self._listing = identity, listing
+        self._seen, self._listing, self._was_read = identity, listing, True
+        self._spelling = {name.casefold(): name for name in reversed(list(listing.users))}
         self._real = [user for user in listing.users.values() if user.password]
         self._mechanisms = _mechanisms_of_all(self._real)
         for warning in listing.warnings:

@@ -64,7 +64,11 @@ class IUserDirectory(ILoginMechanisms):
     """A list of users with what their passwords are tested against."""
 
     def find(name: str) -> Answer[User | None]:
-        """The `accounts.account.User` of this name as it was typed, or None; at most a second behind its source."""
+        """The `accounts.account.User` of this name as it was typed, or None; at most a second behind its source.
+
+        Raises:
+            MailError: UNAVAILABLE, it cannot be told now who there is. (Mail for nobody is refused for good.)
+        """
 
     def decoy(name: str) -> User:
         """For a name that `find` does not know, at once: a User whose password takes as long to test as anybody's.

@@ -1,5 +1,8 @@
 """Bringing in mail from elsewhere; a second run adds nothing twice.
 
+The messages enter delivery behind its recipients and filters (`delivery.folders.file_messages`): they were delivered
+once already, and come with folder, flags and date.
+
 A message is there already if the folder holds the same octets. So that not all of a large folder is read, only
 messages of the same size are compared.
 """
@@ -12,6 +15,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from mailpost.admin.sources import Found
+from mailpost.delivery.folders import file_messages, make_folder
 from mailpost.mail.foldertree import INBOX
 from mailpost.storage.interfaces import IMailAccount, IMailpostMailbox
 from mailpost.storage.offload import settled
@@ -43,9 +47,7 @@ class Folder:
     @classmethod
     async def open(cls, account: IMailAccount, name: str) -> Folder:
         """Open a folder, made and subscribed if it is not there."""
-        if not any(each.name == name and each.selectable for each in account.folders()):
-            await settled(account.create(name))
-            await settled(account.subscribe(name, True))
+        await make_folder(account, name)
         mailbox: IMailpostMailbox = await settled(account.open(name))
         sizes: dict[int, list[int]] = {}
         await settled(mailbox.refresh())
@@ -95,7 +97,7 @@ async def import_messages(
             wanted = await folders[name].wanted(group)
             if wanted:
                 new = [NewMessage(each.octets, each.flags, each.internaldate) for each in wanted]
-                await settled(account.append(name, new))
+                await file_messages(account, name, new)
             done.added[name] += len(wanted)
             done.known += len(group) - len(wanted)
             progress(sum(each.read for each in group))

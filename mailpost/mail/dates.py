@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+_DAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 _MONTH_NUMBERS = {name.lower(): number for number, name in enumerate(_MONTHS, 1)}
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _DAY_SECONDS = 86_400
@@ -144,6 +145,21 @@ def parse_internaldate(text: bytes | str) -> int:
     second = min(int(match["second"]), 59)  # a leap second
     parts = (int(match["year"]), number, int(match["day"]), int(match["hour"]), int(match["minute"]), second)
     return int(datetime(*parts, tzinfo=zone).timestamp())
+
+
+def format_date(seconds: int, zone: int = 0) -> str:
+    """The date-time of header fields, `Tue, 1 Jul 2003 10:52:37 +0200`. RFC: 5322 §3.3
+
+    Args:
+        seconds: since the epoch.
+        zone: seconds east of Greenwich; those below a minute are left out.
+    """
+    minutes = int(zone / 60)
+    days, rest = divmod(seconds + minutes * 60, _DAY_SECONDS)
+    day = date.fromordinal(min(max(_EPOCH_DAY + days, 1), date.max.toordinal()))
+    time = f"{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}"
+    offset = f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}{abs(minutes) % 60:02}"
+    return f"{_DAYS[day.weekday()]}, {day.day} {_MONTHS[day.month - 1]} {day.year:04} {time} {offset}"
 
 
 def format_internaldate(seconds: int) -> str:

@@ -50,6 +50,9 @@ class ErrorKind(Enum):
     MESSAGE_REFUSED = auto()
     """A filter of the recipient's, or the server's, does not want this message."""
 
+    LOOP = auto()
+    """A message that comes by again, or has come through too many servers. RFC: 5321 §6.3"""
+
 
 class MailError(Exception):
     """An operation that could not be done, with its kind and a sentence for the person at the client."""

@@ -22,17 +22,24 @@ from mailpost.accounts.checkers import AnyChecker, DirectoryChecker
 from mailpost.accounts.directory import PasswordFile, Run, parse, scram_note
 from mailpost.accounts.realm import MailRealm
 from mailpost.accounts.stock import StockAccount
+from mailpost.delivery.interfaces import IDeliveryFilter, IRecipients
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.protocols.imap.connection import IMAPFactory
 from mailpost.protocols.imap.settings import ImapSettings
+from mailpost.protocols.lmtp.connection import LMTPFactory
+from mailpost.protocols.lmtp.settings import LmtpSettings
 from mailpost.protocols.login import Penalties
 from mailpost.protocols.pop3.connection import POP3Factory
 from mailpost.protocols.pop3.settings import Pop3Settings
+from mailpost.protocols.submission.connection import SubmissionFactory
+from mailpost.protocols.submission.settings import SubmissionSettings
 from mailpost.service.clockwatch import ClockWatch
 from mailpost.service.config import Config, ConfigError
+from mailpost.service.delivering import local_receiver, recipients_of, require_recipients, survey_recipients
 from mailpost.service.places import place
 from mailpost.service.server import ClosableFactory, Listener, MailServer
 from mailpost.service.tls import Certificate, CertificateError
+from mailpost.service.unixsockets import require_folder, socket_path
 from mailpost.storage.interfaces import IMailStore
 from mailpost.storage.maildir.layout import Hierarchy
 from mailpost.storage.maildir.store import MaildirStore
@@ -41,6 +48,7 @@ from mailpost.storage.records import QuotaLimit, SpecialUse
 from mailpost.wire.imap.structures import summarise
 
 HASHING_THREADS = 2
+DELIVERY_THREADS = 2
 _PORT = re.compile(r"(?:tcp6?|ssl):(?:port=)?([0-9]+)(?=:|$)")
 
 
@@ -53,6 +61,8 @@ def listeners(config: Config, reactor: Any) -> list[Listener]:
             try:
                 endpoint = serverFromString(reactor, description)
                 _check_port(description, [listener.description for listener in found])
+                if (path := socket_path(description)) is not None:
+                    require_folder(path)
             except Exception as problem:  # of a plugin perhaps, which may fail in any way
                 problems.append(f'{config.source.place("listen", each.name)}"{description}": {problem}')
             else:
@@ -176,29 +186,69 @@ def pop3_settings(config: Config) -> Pop3Settings:
         connections_per_address=limits.connections_per_address,
         login_timeout=limits.login_timeout,
         idle_timeout=limits.pop3_idle_timeout,
+    )
+
+
+def lmtp_settings(config: Config) -> LmtpSettings:
+    """What an LMTP listener is told."""
+    return LmtpSettings(**_smtp_settings(config), trusted=config.lmtp.trusted)
+
+
+def submission_settings(config: Config) -> SubmissionSettings:
+    """What a submission listener is told."""
+    limits = config.limits
+    return SubmissionSettings(
+        **_smtp_settings(config),
+        connections_per_user=limits.connections_per_user,
+        login_timeout=limits.login_timeout,
         allow_plaintext_auth=config.tls.allow_plaintext_auth,
     )
 
 
-def build(config: Config, reactor: Any, checkers: Sequence[ICredentialsChecker] = ()) -> MailServer:
+def _smtp_settings(config: Config) -> dict[str, Any]:
+    limits = config.limits
+    return {
+        "hostname": config.server.hostname,
+        "message_size": limits.message,
+        "recipients": limits.recipients,
+        "pipelined_octets": limits.pipelined,
+        "connections_per_address": limits.connections_per_address,
+        "idle_timeout": limits.smtp_idle_timeout,
+        "over_quota_permanent": limits.over_quota_permanent,
+    }
+
+
+def build(
+    config: Config,
+    reactor: Any,
+    checkers: Sequence[ICredentialsChecker] = (),
+    *,
+    recipients: IRecipients | None = None,
+    filters: Sequence[IDeliveryFilter] = (),
+) -> MailServer:
     """A server for this configuration, not started.
 
     Args:
         config: what to serve, to whom, where.
         reactor: the reactor that it will run on.
         checkers: further ways to log in, asked after the users file.
+        recipients: whom addresses mean; None: what [recipients] and the users file say.
+        filters: asked in this order before a message is delivered.
 
     Raises:
         ConfigError: something that the configuration names cannot be used.
     """
     tls = certificate(config, reactor)
     hashing = Offload(reactor, threads=HASHING_THREADS)
+    spooling = Offload(reactor, threads=DELIVERY_THREADS)
 
     def run(function: Callable[[], Any]) -> Deferred[Any]:
         return hashing.read("login", function)
 
     require_users(config, checkers)
     directory = users_file(config, reactor, run)
+    if recipients is None:
+        recipients = recipients_of(config, reactor, directory, checkers, run)
     known = checker(directory, reactor, run, checkers)
     store = open_store(config, reactor, directory)
     portal = Portal(MailRealm(store, lambda account: StockAccount(account, reactor)), [known])
@@ -208,12 +258,18 @@ def build(config: Config, reactor: Any, checkers: Sequence[ICredentialsChecker] 
         "imap": IMAPFactory(portal, imap_settings(config), **shared),
         "pop3": POP3Factory(portal, pop3_settings(config), **shared),
     }
+    receiver = None
+    if recipients is not None:
+        receiver = local_receiver(config, store, recipients, filters, lambda work: spooling.read("delivery", work))
+        factories["lmtp"] = LMTPFactory(receiver, lmtp_settings(config), clock=reactor)
+        factories["submission"] = SubmissionFactory(portal, receiver, submission_settings(config), **shared)
     return MailServer(
         listeners(config, reactor),
         factories,
         store=store,
         runners=[ClockWatch(reactor)],
-        hashing=hashing,
+        receiver=receiver,
+        workers=(spooling, hashing),
         certificate=tls,
     )
 
@@ -230,6 +286,7 @@ def survey(config: Config, reactor: Any, checkers: Sequence[ICredentialsChecker]
         lambda: found.extend(listeners(config, reactor)),
         lambda: certificate(config, reactor),
         lambda: require_users(config, checkers),
+        lambda: require_recipients(config, checkers),
     )
     for part in parts:
         try:
@@ -246,4 +303,4 @@ def survey(config: Config, reactor: Any, checkers: Sequence[ICredentialsChecker]
         lines += [f"warning: {config.users.file}: {warning}" for warning in listing.warnings]
         if note := scram_note(listing.users):
             lines.append(f"note: {config.users.file}: {note}")
-    return lines
+    return lines + survey_recipients(config)

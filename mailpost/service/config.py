@@ -67,6 +67,27 @@ class Users:
 
 
 @dataclass(frozen=True, slots=True)
+class Recipients:
+    """Which addresses are users here, for mail that comes in. The file of [users] says who there is: a user `ann` has
+    the address ann at every domain of ours, a user `ann@example.org` that address.
+    """
+
+    domains: tuple[str, ...] = field(default=(), metadata=_example(("example.org",)))
+    """Domains that are ours. The whole address of a user needs none."""
+    bare_names: bool = True
+    """A name without a domain is one of ours."""
+    aliases: Path | None = field(default=None, metadata=_example("aliases"))
+    """A file of lines `name: address, address`, as Postfix and sendmail have them: `name` at any domain of ours,
+    `name@domain`, or `@domain` for all that is not named otherwise. It is read again when it changes."""
+    detail_separator: str = "+"
+    """`ann+work@example.org` goes into ann's folder "work" if there is one. "" turns that off."""
+    catch_all: str = field(default="", metadata=_example("ann"))
+    """Who gets mail for nobody at a domain of ours: a user or an address. Without it such mail is refused."""
+    postmaster: str = field(default="", metadata=_example("ann"))
+    """Who gets mail for postmaster, if no user or alias of that name does."""
+
+
+@dataclass(frozen=True, slots=True)
 class Listen:
     """Where connections are taken, as Twisted endpoint descriptions."""
 
@@ -78,6 +99,22 @@ class Listen:
     """POP3; with STLS where [tls] has a certificate."""
     pop3s: tuple[str, ...] = field(default=(), metadata=_example(("tcp:995",)))
     """POP3 inside TLS from the first octet."""
+    lmtp: tuple[str, ...] = field(default=(), metadata=_example(("tcp:24:interface=127.0.0.1",)))
+    """LMTP, by which a mail server such as Postfix hands over what has come for users here. Nobody logs in: keep it on
+    this machine, "unix:/run/mailpost/lmtp:mode=660" for example, or in a network of your own."""
+    submission: tuple[str, ...] = field(default=(), metadata=_example(("tcp:587",)))
+    """Submission: users send mail; with STARTTLS where [tls] has a certificate."""
+    submissions: tuple[str, ...] = field(default=(), metadata=_example(("tcp:465",)))
+    """Submission inside TLS from the first octet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lmtp:
+    """Mail that other servers hand over."""
+
+    trusted: tuple[str, ...] = ("127.0.0.0/8", "::1", "unix")
+    """Addresses and networks that are believed whom they speak for (XCLIENT); "unix" is every program of this machine
+    that may open the socket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +172,13 @@ class Limits:
     """A connection is closed when it has logged in, and said nothing, for so long; IMAP wants 30 minutes or more."""
     pop3_idle_timeout: Seconds = Seconds(10 * 60)
     """The same of POP3, which wants 10 minutes or more. Nobody else can fetch by POP3 for so long."""
+    smtp_idle_timeout: Seconds = Seconds(5 * 60)
+    """The same of LMTP and submission."""
+    recipients: int = 1000
+    """Recipients of one message that comes in; what is for more is to come again for the rest."""
+    over_quota_permanent: bool = False
+    """Mail for a full mailbox is refused for good (552); otherwise the other server may try again until there is room
+    (452)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +201,8 @@ class Config:
 
     storage: Storage
     listen: Listen = field(default_factory=Listen)
+    lmtp: Lmtp = field(default_factory=Lmtp)
+    recipients: Recipients = field(default_factory=Recipients)
     server: Server = field(default_factory=Server)
     users: Users = field(default_factory=Users)
     tls: Tls = field(default_factory=Tls)
@@ -169,7 +215,9 @@ SECTIONS: Mapping[str, type[Any]] = {
     "server": Server,
     "storage": Storage,
     "users": Users,
+    "recipients": Recipients,
     "listen": Listen,
+    "lmtp": Lmtp,
     "tls": Tls,
     "folders": Folders,
     "limits": Limits,

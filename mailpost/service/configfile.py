@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from mailpost.mail.errors import MailError
 from mailpost.mail.foldertree import INBOX, canonical_name
+from mailpost.protocols.lmtp.xclient import Trusted
 from mailpost.service.config import SECTIONS, VERSION, Config, ConfigError, Folders, Pattern, Seconds, Size, Source
 from mailpost.service.tomllines import Key, key_lines
 
@@ -136,6 +137,14 @@ class _Reader:
             self._problem(("listen",), 'nothing to listen on; for example imap = ["tcp:1143:interface=127.0.0.1"]')
         if separator in _SEPARATORS:
             self._check_folders(config)
+        try:
+            Trusted(config.lmtp.trusted)
+        except ValueError as problem:
+            self._problem(("lmtp", "trusted"), f'must be addresses, networks or "unix": {problem}')
+        if any(not domain or re.search(r"[\s@<>]", domain) for domain in config.recipients.domains):
+            self._problem(("recipients", "domains"), 'must be names such as "example.org"')
+        if re.search(r'[\s@<>"]', config.recipients.detail_separator):
+            self._problem(("recipients", "detail_separator"), 'must be something such as "+", or "" for none')
 
     def _check_folders(self, config: Config) -> None:
         named = {each.name: getattr(config.folders, each.name) for each in fields(Folders)}

@@ -14,7 +14,9 @@ from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
+from mailpost.delivery.interfaces import IReceiver
 from mailpost.service.tls import Certificate
+from mailpost.service.unixsockets import remove_stale, require_folder, socket_path
 from mailpost.storage.interfaces import IMailStore
 from mailpost.storage.offload import Offload, settled
 
@@ -68,8 +70,9 @@ class MailServer(Service):
         factories: Mapping[str, ClosableFactory],
         *,
         store: IMailStore,
+        receiver: IReceiver | None = None,
         runners: Sequence[Runner] = (),
-        hashing: Offload,
+        workers: Sequence[Offload],
         certificate: Certificate | None,
     ) -> None:
         """A server that is not started yet.
@@ -78,16 +81,18 @@ class MailServer(Service):
             listeners: where connections are taken.
             factories: by `Listener.protocol`.
             store: closed when all connections are.
+            receiver: takes mail for local users, for whoever has the server in hand.
             runners: started with the server, closed before the store.
-            hashing: threads that test passwords, closed last.
+            workers: threads beside those of the store, closed last.
             certificate: for the listeners with TLS.
         """
         self.store = store
+        self.receiver = receiver
         self.ports: list[Any] = []
         self._listeners = listeners
         self._factories = factories
         self._runners = runners
-        self._hashing = hashing
+        self._workers = workers
         self._certificate = certificate
 
     def privilegedStartService(self) -> None:
@@ -118,12 +123,16 @@ class MailServer(Service):
     async def _stop(self) -> None:
         ports, self.ports = self.ports, []
         for port in ports:
-            await settled(port.stopListening())
+            try:
+                await settled(port.stopListening())
+            except OSError as problem:  # a socket of the file system that is gone, or in a folder of another user's
+                self._log.warn("stopped listening, but: {problem}", problem=problem)
         await gatherResults([Deferred.fromCoroutine(each.close()) for each in self._factories.values()])
         for runner in self._runners:
             await runner.close()
         await settled(self.store.close())
-        await self._hashing.close()
+        for each in self._workers:
+            await each.close()
 
     def reload(self) -> None:
         """Read again what may have changed: the certificate. The users file is looked at with every login."""
@@ -143,6 +152,14 @@ class MailServer(Service):
 
     def _listen(self, listener: Listener) -> None:
         factory: Any = self._factories[listener.protocol]
+        path = socket_path(listener.description)
+        try:
+            if path is not None:
+                require_folder(path)
+                remove_stale(path)
+        except (OSError, ValueError) as problem:
+            self._give_back()
+            raise CannotStartError(f"cannot listen ({problem}) on {listener.description}") from None
         if listener.tls and self._certificate is not None:
             factory = TLSMemoryBIOFactory(self._certificate, False, factory)
         outcome: list[Any] = []

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from twisted.cred.checkers import ICredentialsChecker, InMemoryUsernamePasswordDatabaseDontUse
-from twisted.cred.credentials import CramMD5Credentials, UsernamePassword
+from twisted.cred.credentials import CramMD5Credentials, IUsernamePassword, UsernamePassword
 from twisted.cred.error import UnauthorizedLogin, UnhandledCredentials
 from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred, succeed
@@ -23,6 +23,7 @@ from mailpost.accounts.passwords import hashed
 from mailpost.accounts.realm import MailRealm
 from mailpost.accounts.scram import Exchange, ScramCredentials
 from mailpost.accounts.verifiers import Verifier, beside
+from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.wire.sasl import parse_gs2
 from tests.scramclient import ScramClient
 
@@ -321,3 +322,18 @@ def test_the_verifier_of_several_checkers_is_that_of_who_knows_the_user(tmp_path
     assert result(both.requestAvatarId(proof(both, "ann", "word"))) == b"ann"
     with pytest.raises(Refused):
         result(both.requestAvatarId(proof(both, "ann", "secret")))
+
+
+def test_users_who_cannot_be_looked_up_keep_nobody_else_out() -> None:
+    class Away:
+        credentialInterfaces = (IUsernamePassword,)
+
+        def requestAvatarId(self, credentials: object) -> object:
+            raise MailError(ErrorKind.UNAVAILABLE, "away")
+
+    both = AnyChecker([Away(), InMemoryUsernamePasswordDatabaseDontUse(bob=b"word")])  # type: ignore[list-item]
+    outcomes: list[Any] = []
+    for password in (b"word", b"wrong"):
+        both.requestAvatarId(UsernamePassword(b"bob", password)).addBoth(outcomes.append)
+    assert outcomes[0] == b"bob"
+    assert outcomes[1].check(MailError), "not that the password is wrong: nobody knows"

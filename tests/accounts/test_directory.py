@@ -4,11 +4,13 @@ import os
 import stat
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from twisted.internet.defer import ensureDeferred, succeed
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
+from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from mailpost.accounts.account import User, UserNameError
@@ -25,6 +27,7 @@ from mailpost.accounts.directory import (
 from mailpost.accounts.interfaces import IUserDirectory
 from mailpost.accounts.passwords import hashed
 from mailpost.accounts.verifiers import Verifier, beside
+from mailpost.mail.errors import ErrorKind, MailError
 
 TEXT = """\
 # people
@@ -47,9 +50,12 @@ def run(function: Callable[[], None]) -> Awaitable[None]:
 
 
 def found(directory: PasswordFile, name: str) -> User | None:
-    results: list[User | None] = []
-    ensureDeferred(directory.find(name)).addCallback(results.append)
-    return results[0]
+    results: list[Any] = []
+    ensureDeferred(directory.find(name)).addBoth(results.append)
+    if isinstance(results[0], Failure):
+        results[0].raiseException()
+    user: User | None = results[0]
+    return user
 
 
 class Events(list[str]):
@@ -78,10 +84,12 @@ def test_the_file_is_looked_at_once_a_second(tmp_path: Path) -> None:
     try:
         directory = PasswordFile(path, run, clock.seconds)
         verifyObject(IUserDirectory, directory)
-        assert found(directory, "joe") is None
+        with pytest.raises(MailError):
+            found(directory, "joe")
         assert any("cannot be read" in event for event in events)
         path.write_text(TEXT)
-        assert found(directory, "joe") is None, "less than a second ago"
+        with pytest.raises(MailError):  # less than a second ago
+            found(directory, "joe")
         clock.advance(1)
         assert found(directory, "joe") == User("joe", "{PLAIN}secret")
         assert found(directory, "JOE") == User("joe", "{PLAIN}secret")
@@ -274,3 +282,28 @@ def test_the_salts_of_decoys_outlive_the_process_and_are_nobodys(tmp_path: Path)
     some = [salt for number in range(20) for salt in salts(f"u{number}")]
     assert len({*real, *some}) == len(real) + len(some) == 46
     assert {len(salt) for salt in some} == {len(salt) for salt in real}
+
+
+def test_users_are_found_in_any_letters_and_the_very_spelling_wins(tmp_path: Path) -> None:
+    (tmp_path / "users").write_text("Joe:{PLAIN}1\njoe:{PLAIN}2\nJOHN:{PLAIN}3\n")
+    directory = PasswordFile(tmp_path / "users", run, lambda: 0.0)
+    names = {name: found(directory, name) for name in ("Joe", "joe", "jOE", "john", "JOHN", "jo", "")}
+    assert {name: user and user.name for name, user in names.items()} == {
+        "Joe": "Joe", "joe": "joe", "jOE": "Joe", "john": "JOHN", "JOHN": "JOHN", "jo": None, "": None,
+    }  # fmt: skip
+
+
+def test_while_the_file_could_never_be_read_nobody_is_nobody(tmp_path: Path) -> None:
+    time = 0.0
+    directory = PasswordFile(tmp_path / "users", run, lambda: time)
+    with pytest.raises(MailError) as caught:
+        found(directory, "joe")
+    assert caught.value.kind is ErrorKind.UNAVAILABLE
+    (tmp_path / "users").write_text("joe:{PLAIN}1\n")
+    time = 2.0
+    user = found(directory, "joe")
+    assert user is not None and user.name == "joe"
+    (tmp_path / "users").unlink()
+    time = 4.0
+    assert found(directory, "joe") == user
+    assert found(directory, "ann") is None

@@ -48,7 +48,7 @@ def folder_names(client: imaplib.IMAP4) -> list[str]:
     return found
 
 
-def read_box(client: imaplib.IMAP4, name: str) -> Box:
+def read_box(client: imaplib.IMAP4, name: str, digested: Callable[[bytes], str] = digest) -> Box:
     """A folder as the server shows it."""
     done(client, client.select(f'"{name}"', readonly=True))
     uidvalidity, uidnext = (int(client.response(code)[1][0] or 0) for code in ("UIDVALIDITY", "UIDNEXT"))
@@ -61,7 +61,7 @@ def read_box(client: imaplib.IMAP4, name: str) -> Box:
             uid, flags = _ITEM.search(facts), _FLAGS.search(facts)
             assert uid is not None and flags is not None, facts
             assert int(uid[1]) not in letters, f"{name}: UID {uid[1]!r} is there twice"
-            letters[int(uid[1])] = Letter(digest(item[1]), frozenset(flags[1].decode().split()) - {r"\Recent"})
+            letters[int(uid[1])] = Letter(digested(item[1]), frozenset(flags[1].decode().split()) - {r"\Recent"})
     return Box(uidvalidity, uidnext, letters)
 
 

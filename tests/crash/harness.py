@@ -13,11 +13,18 @@ from itertools import count
 from pathlib import Path
 
 from mailpost.storage.failpoints import FAILPOINTS
-from tests.acceptance.server import Twistd, configured, mailpost
+from tests.acceptance.server import Twistd, configured, free_port, mailpost
+from tests.crash import mailers
 from tests.crash.actors import SHARED, Actor, connected, digest, done, read_box, read_tree
 from tests.crash.ledger import Box, Letter, after, differences
 
 ACTORS = 4
+MAILERS = 2
+_LMTP = """\
+lmtp = ["tcp:{port}:interface=127.0.0.1"]
+[recipients]
+domains = ["example.org"]
+"""
 LONGEST_WORK = 1.5
 """Seconds after which a server is killed at the latest, if the failpoint is to come at random."""
 LONGEST_WAIT = 4.0
@@ -85,9 +92,11 @@ class Harness:
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.draw = random.Random(seed)
-        self.server = configured(folder)
+        self.lmtp = free_port()
+        self.server = configured(folder, extra=_LMTP.format(port=self.lmtp))
         self.root = folder / "mail" / "ann"
         self.actors = [Actor(f"actor{number}", random.Random(seed * 100 + number)) for number in range(ACTORS)]
+        self.mailers = [mailers.Mailer(f"mx{number}", random.Random(seed * 100 - number)) for number in range(MAILERS)]
         self.kills: Counter[str] = Counter()
         """Where kills fell: the failpoint, or "at random"."""
         self.under_way: Counter[str] = Counter()
@@ -103,6 +112,8 @@ class Harness:
             client = connected(self.server.port)
             done(client, client.create(SHARED))
             self.shared = read_box(client, SHARED)
+            done(client, client.create(mailers.FOLDER))
+            self.mail = read_box(client, mailers.FOLDER)
             client.logout()
 
     def _failpoints(self) -> Iterator[str]:
@@ -125,6 +136,8 @@ class Harness:
         running = Import(self.server, self.count, theirs) if imports else None
         for actor in self.actors:
             actor.begin(self.server.port)
+        for mailer in self.mailers:
+            mailer.begin(self.lmtp)
         if theirs and running is not None:
             running.end(kill=False)
             if running.died:
@@ -134,6 +147,10 @@ class Harness:
             actor.join()
             assert not actor.refusals, actor.refusals
             self.under_way[actor.in_doubt.kind if actor.in_doubt else "nothing"] += 1
+        for mailer in self.mailers:
+            mailer.join()
+            assert not mailer.refusals, mailer.refusals
+            self.under_way["delivery" if mailer.in_doubt else "no delivery"] += 1
         all_there = running.end(kill=self.draw.random() < 0.5) if running is not None else False
         if self.draw.random() < 0.3:
             self._kill_while_opening()
@@ -183,6 +200,7 @@ class Harness:
                 self._look_at_own(actor, read_tree(client, actor.owns))
             self._look_at_shared(read_box(client, SHARED))
             self._look_at_inbox(read_box(client, "INBOX"))
+            self._look_at_mail(read_box(client, mailers.FOLDER, mailers.as_sent))
             self._look_at_imports(read_tree(client, lambda name: name.startswith("imported-")), running, all_there)
             if running is not None:
                 self._import_again(client, running)
@@ -223,6 +241,12 @@ class Harness:
         assert not wrong, "\n".join([f"after {self.count} kills:", *wrong])
         self.inbox, self.delivered = found, []
 
+    def _look_at_mail(self, found: Box) -> None:
+        """All mail that was acknowledged is there, once; what was under way is there once or not at all."""
+        wrong = mailers.look(self.mail, self.mailers, found)
+        assert not wrong, "\n".join([f"after {self.count} kills:", *wrong])
+        self.mail = found
+
     def _look_at_imports(self, found: dict[str, Box], running: Import | None, all_there: bool) -> None:
         fresh = found.pop(running.folder, None) if running is not None else None
         wrong = differences(self.imported, {}, found)
@@ -242,7 +266,7 @@ class Harness:
 
     def _look_at_disk(self) -> None:
         """Nothing half-done lies about, and every file in cur is a message."""
-        boxes = [*self.imported.values(), self.shared, self.inbox]
+        boxes = [*self.imported.values(), self.shared, self.inbox, self.mail]
         boxes += [box for actor in self.actors for box in actor.tree.values()]
         messages = sum(len(box.letters) for box in boxes)
         until = time.monotonic() + 5
@@ -265,7 +289,9 @@ class Harness:
     def report(self) -> list[str]:
         """Lines that say where the kills fell."""
         acknowledged = sum(actor.acknowledged for actor in self.actors)
+        delivered = sum(mailer.total for mailer in self.mailers)
         lines = [f"{self.count} kills, {acknowledged} acknowledged operations, {self.imports} imports beside them"]
+        lines += [f"{delivered} acknowledged deliveries"]
         lines += [f"  {number:4}  {where}" for where, number in sorted(self.kills.items(), key=lambda item: -item[1])]
         lines += ["commands under way when the server died:"]
         lines += [f"  {number:4}  {what}" for what, number in sorted(self.under_way.items(), key=lambda item: -item[1])]

@@ -34,4 +34,5 @@ def test_nothing_acknowledged_is_ever_lost(tmp_path: Path, capsys: pytest.Captur
         with capsys.disabled():
             sys.stdout.write("\n".join(["", f"seed {SEED}", *harness.report(), ""]))
     assert sum(actor.acknowledged for actor in harness.actors) > KILLS
+    assert sum(mailer.total for mailer in harness.mailers) > KILLS
     assert {where for where in harness.kills if not where.startswith("at random")}

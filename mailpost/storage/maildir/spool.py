@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredLock
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mailpost.mail.errors import ErrorKind, MailError
@@ -76,12 +77,20 @@ class MaildirSpool:
     async def _written(self) -> None:
         """Write what is held, after what is being written."""
         await self._writing.acquire()
-        try:
-            pieces, self._pieces, self._held = self._pieces, [], 0
-            if pieces and not self._aborted:
-                await self._thread(self._put, b"".join(pieces))
-        finally:
+        pieces, self._pieces, self._held = self._pieces, [], 0
+        if not pieces or self._aborted:
             self._writing.release()
+            return
+        written: Deferred[None] = Deferred()
+
+        def done(outcome: Failure | None) -> None:
+            self._writing.release()
+            if not written.called:
+                written.callback(outcome)
+
+        # Who waits may be cancelled. The thread goes on then, and whoever drops the file comes after it.
+        self._thread(self._put, b"".join(pieces)).addBoth(done)
+        await written
 
     def _put(self, data: bytes) -> None:
         if self._file is None:

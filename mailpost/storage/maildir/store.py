@@ -85,12 +85,17 @@ class MaildirStore:
         """Open the account of this user, making it if it is new."""
         await self._settled(user)
         account = self._accounts.get(user)
+        asleep = account is not None and not account.uses
         if account is None:
             account = await self._open(user)
-        elif not account.uses:
-            await account.sync()
-        account.uses += 1
+        account.uses += 1  # before anything is waited for: now it is not closed for being unused
         self._warm.pop(user, None)
+        if asleep:
+            try:
+                await account.sync()
+            except BaseException:  # cancelled too: raised again, with the account given back
+                account.release()
+                raise
         return account
 
     async def _settled(self, user: str) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -240,6 +242,38 @@ class AccountTests(TestCase):
         self.assertEqual((await account.status("INBOX")).messages, 2)
         self.assertIs(await store.account("a"), account)
 
+    async def test_an_account_is_not_closed_while_it_is_opened_again(self) -> None:
+        self.patch(store_module, "MOST_WARM", 1)
+        store = self.store()
+        first = await store.account("a")
+        first.release()
+        sync = first.sync
+
+        async def slow() -> None:
+            await later(0.05)
+            await sync()
+
+        self.patch(first, "sync", slow)
+        opening = Deferred.fromCoroutine(store.account("a"))
+        (await store.account("b")).release()
+        account = await opening
+        self.assertIs(account, first)
+        await account.append("INBOX", [NewMessage(MESSAGE)])
+        account.release()
+
+    async def test_an_account_that_cannot_be_looked_at_is_given_back(self) -> None:
+        store = self.store()
+        account = await store.account("a")
+        account.release()
+
+        async def failing() -> None:
+            raise MailError(ErrorKind.UNAVAILABLE, "away")
+
+        self.patch(account, "sync", failing)
+        with self.assertRaises(MailError):
+            await store.account("a")
+        self.assertEqual(account.uses, 0)
+
     async def test_an_index_directory_of_its_own(self) -> None:
         index = Path(self.mktemp())
         account = await self.account(index=lambda user: index / user)
@@ -264,6 +298,25 @@ class AccountTests(TestCase):
         self.assertEqual(await self.all_rows(mailbox, Attribute.SIZE, Attribute.OCTETS), [(1, len(octets), octets)])
         self.assertEqual(await mailbox.search(Body("EFCDEF")), [])
         self.assertEqual(await mailbox.search(Body("EF0123")), [1])
+
+    async def test_a_spool_whose_writing_is_cancelled_leaves_nothing(self) -> None:
+        account = await self.account()
+        spool = account.spool(0)
+        make = spool._tmp
+
+        def slowly() -> Any:
+            time.sleep(0.05)
+            return make()
+
+        spool._tmp = slowly
+        writing = spool.write(b"x" * 500_000)
+        assert isinstance(writing, Deferred)
+        writing.addErrback(lambda _: None)
+        await later(0.02)
+        writing.cancel()
+        spool.abort()
+        await later(0.1)
+        self.assertEqual(os.listdir(self.place / "ann" / "tmp"), [])
 
     async def test_messages_that_come_together_are_not_held_together(self) -> None:
         account = await self.account()

@@ -1,0 +1,1 @@
+"""What LMTP and submission share: connection, session, the commands of SMTP."""

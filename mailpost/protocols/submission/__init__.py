@@ -1,0 +1,1 @@
+"""Submission: users who have logged in send mail. RFC: 6409."""
