@@ -97,7 +97,6 @@ sent = ["a"]
         f'{PATH}:2: server.hostnme: unknown key; did you mean "hostname"?',
         f'{PATH}:4: storage.maildir: there is no "{{usr}}"; known are {{user}}, {{local}}, {{domain}}',
         f"{PATH}:9: listen.certificate: unknown key; it belongs under [tls]",
-        f"{PATH}:10: listen.zzz: unknown key; known are imap, imaps, pop3, pop3s",
         f"{PATH}:10: listen.zzz: unknown key; known are {', '.join(each.name for each in fields(Listen))}",
         f'{PATH}:11: limts: unknown section; did you mean "limits"?',
         f'{PATH}:14: limits.line: must be a number of octets above 0, or text such as "64K" or "50M"',

@@ -35,6 +35,7 @@ _CODES = {
     ErrorKind.SENDER_DENIED: b"NOPERM",
     ErrorKind.TOO_MANY_RECIPIENTS: b"LIMIT",
     ErrorKind.MESSAGE_REFUSED: b"NOPERM",
+    ErrorKind.LOOP: b"CANNOT",
     ErrorKind.BAD_URL: b"BADURL",  # RFC: 4469 §4.1
 }
 
