@@ -112,7 +112,8 @@ def test_both_ways(server: Twistd, tmp_path: Path) -> None:
     place.mkdir()
     config = tmp_path / "mbsyncrc"
     config.write_text(_CONFIG.format(port=server.port, near=place))
-    letters = [each for each in messages() if each and b"\0" not in each][:MOST]
+    # A message whose header has no end, mbsync passes over ("incomplete header").
+    letters = [each for each in messages() if b"\r\n\r\n" in each and b"\0" not in each][:MOST]
     client = connected(server)
     for name in FOLDERS[1:]:
         client.create_folder(name)

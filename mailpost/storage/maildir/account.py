@@ -188,6 +188,16 @@ class MaildirAccount:
 
     async def open(self, name: str) -> MaildirMailbox:
         """Open a folder; quick when it is warm."""
+        mailbox = await self._open(name)
+        if mailbox is None:  # it was another program's to remove, which may have made another of this name
+            await self.sync()
+            mailbox = await self._open(name)
+        if mailbox is None:
+            raise MailError(ErrorKind.NO_SUCH_FOLDER, "There is no such folder")
+        return mailbox
+
+    async def _open(self, name: str) -> MaildirMailbox | None:
+        """The folder that has this name; None if it turns out to be gone."""
         info = await self._known(name)
         mailbox = self.registry.mailboxes.get(info.number)
         if mailbox is None:
@@ -196,7 +206,7 @@ class MaildirAccount:
             await self.workers.write(scan.load, info.number)
             mailbox = self.registry.mailboxes.get(info.number)
             if mailbox is None:
-                raise MailError(ErrorKind.NO_SUCH_FOLDER, "There is no such folder")
+                return None
         mailbox.uses += 1
         self._warm.pop(info.number, None)
         try:
@@ -206,7 +216,7 @@ class MaildirAccount:
             raise
         if mailbox.live.gone:
             mailbox.release()
-            raise MailError(ErrorKind.NO_SUCH_FOLDER, "There is no such folder")
+            return None
         return mailbox
 
     async def maildrop(self) -> MaildirMaildrop:
