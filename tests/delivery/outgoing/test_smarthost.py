@@ -355,7 +355,7 @@ class ScramScript(Script):
         self.rounds = rounds
 
     def reply(self, command: str, usual: str) -> str:
-        if not command or command.startswith("EHLO"):
+        if usual.startswith(("220", "250")):
             return usual
         self.steps.append(command)
         if len(self.steps) == 1:
@@ -389,4 +389,4 @@ def test_scram_with_a_wrong_password(tmp_path: Path) -> None:
 
 def test_a_server_that_wants_endless_hashing(tmp_path: Path) -> None:
     client = Client(tmp_path, ScramScript("99999999"), credentials=lambda: Credentials("u", "p"))
-    assert "too much hashing" in trouble(client)
+    assert "must not be >" in trouble(client)
