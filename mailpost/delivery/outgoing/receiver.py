@@ -19,6 +19,7 @@ from mailpost.delivery.outgoing.files import Incoming, QueueFiles
 from mailpost.delivery.outgoing.records import Envelope, Queued
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.transport import BodyKind, Client, ForwardPath, ReversePath
+from mailpost.wire.smtp.data import has_bare
 
 Run = Callable[[Callable[[], Any]], Awaitable[Any]]
 """Runs a blocking function in a thread."""
@@ -26,7 +27,6 @@ Run = Callable[[Callable[[], Any]], Awaitable[Any]]
 _HELD = 128 << 10
 """Octets that are held back before they are written."""
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f<>]")
-_BARE = re.compile(rb"(?<!\r)\n|\r(?!\n)")
 
 
 @implementer(IReceiver)
@@ -70,7 +70,7 @@ class QueueTransaction:
         self._pieces: list[bytes] = []
         self._held = 0
         self._size = 0
-        self._last = b""
+        self._split_end = b""
         self._eight_bit = False
         self._header = _HeaderLook()
         self._incoming: Incoming | None = None
@@ -105,9 +105,8 @@ class QueueTransaction:
         """Notice what the envelope is to say. Raises MESSAGE_REFUSED for line ends that servers read differently."""
         self._eight_bit = self._eight_bit or not data.isascii()
         self._header.add(data)
-        looked_at = self._last + data
-        self._last = b"\r" if looked_at.endswith(b"\r") else b""
-        if _BARE.search(looked_at, 0, len(looked_at) - len(self._last)):
+        bare, self._split_end = has_bare(data, self._split_end)
+        if bare:
             raise self._fail(_bare())
 
     async def _written(self) -> None:
@@ -139,7 +138,7 @@ class QueueTransaction:
             raise MailError(self._failed.kind, self._failed.text) from self._failed
         if self._ended:
             raise MailError(ErrorKind.CANNOT, "This message was given up")
-        if self._last:
+        if self._split_end:
             raise self._fail(_bare())
         if not self._ready:
             await self._writing.acquire()
