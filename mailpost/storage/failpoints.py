@@ -46,8 +46,8 @@ QUEUE_FAILPOINTS = (
     "queue.updated",
     "queue.removed",
 )
-"""The same for the outgoing queue: a message has been written and placed, its envelope too (accepted); it has been sent,
-its sender told of what could not be; its envelope has been changed, or removed before the message."""
+"""The same for the outgoing queue: a message has been written and placed, its envelope too (accepted); it has been
+sent, its sender told of what could not be; its envelope has been changed, or removed before the message."""
 
 
 def armed(setting: str, die: Callable[[], object]) -> Callable[[str], None]:

@@ -26,6 +26,7 @@ from mailpost.delivery.outgoing.files import Due, QueueFiles
 from mailpost.delivery.outgoing.records import Outcome, Verdict
 from mailpost.delivery.outgoing.reports import Reports
 from mailpost.delivery.outgoing.schedule import Schedule
+from mailpost.mail.errors import MailError
 
 MOST_KNOWN = 1000
 """Messages that are known in memory; when they are sent, the next ones are looked up."""
@@ -103,16 +104,20 @@ class OutgoingQueue:
         self._beginning.addErrback(self._failed)
 
     async def _begin(self) -> None:
-        said = False
-        while not await self._run(self._files.begin_sending):
-            if not said:
-                _log.warn("{place}: another server sends this queue; waiting", place=str(self._files.root))
-            said = True
+        said = ""
+        while True:
+            try:
+                if await self._run(self._files.begin_sending):
+                    break
+                trouble = "another server sends this queue"
+            except (OSError, MailError) as problem:
+                trouble = f"the queue cannot be opened: {problem}"
+            if trouble != said:
+                _log.warn("{place}: {trouble}; waiting", place=str(self._files.root), trouble=trouble)
+            said = trouble
             await deferLater(self._clock, LOCKED_SECONDS, lambda: None)
         if not self._closing:
-            self._looking.start(LOOK_SECONDS).addErrback(
-                lambda failure: _log.failure("the queue stands still", failure)
-            )
+            self._looking.start(LOOK_SECONDS).addErrback(self._failed)
 
     async def close(self) -> None:
         """Stop; what is being sent has some seconds to be done."""
