@@ -151,20 +151,21 @@ class SubmissionTransaction:
             if self._here:
                 await settled(self._local.write(self._header))
             if self._relay is not None:
-                await settled(self._relay.write(self._received(now, zone) + self._header))
+                received = self._received(self._relay.name, now, zone)
+                await settled(self._relay.write(received + self._header))
             await self._begin_copy(completed(header, **facts, keep_blind=True))
             await settled(self._pass_on(body))
         except MailError as error:
             raise self._fail(error) from error
 
-    def _received(self, now: int, zone: int) -> bytes:
+    def _received(self, name: str, now: int, zone: int) -> bytes:
         """The Received field for those elsewhere; delivery makes its own. RFC: 5321 §4.4"""
         addresses = [each.address for each in self.recipients]
         return trace.received(
             self._client,
             addresses,
             hostname=self._submission.hostname,
-            delivery=token_hex(6),
+            delivery=name,
             seconds=now,
             zone=zone,
         )

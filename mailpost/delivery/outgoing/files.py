@@ -52,10 +52,8 @@ class Due:
 class Incoming:
     """A message that is being written into the queue."""
 
-    def __init__(self, files: QueueFiles) -> None:
-        self.name = new_name()
-        self._files = files
-        self._path = files.tmp / (self.name + _MESSAGE)
+    def __init__(self, files: QueueFiles, name: str) -> None:
+        self._path = files.tmp / (name + _MESSAGE)
         self._fd = files.create(self._path)
 
     def write(self, data: bytes) -> None:
@@ -166,13 +164,12 @@ class QueueFiles:
 
     # -- messages
 
-    def receive(self) -> Incoming:
-        """Begin to write a message."""
-        try:
-            return Incoming(self)
-        except MailError:
-            self.make()  # the first message of all
-            return Incoming(self)
+    def receive(self, name: str) -> Incoming:
+        """Begin to write a message, which is to have this name (`new_name`)."""
+        if not self.tmp.is_dir():  # the first message of all
+            with room_errors():
+                self.make()
+        return Incoming(self, name)
 
     def put(self, incoming: Incoming, envelope: Envelope, due: float) -> None:
         """Queue a message that has been flushed: durable when this returns."""

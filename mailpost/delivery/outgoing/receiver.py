@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred, DeferredLock
 from zope.interface import implementer
 
 from mailpost.delivery.interfaces import IReceiver, ITransaction
-from mailpost.delivery.outgoing.files import Incoming, QueueFiles
+from mailpost.delivery.outgoing.files import Incoming, QueueFiles, new_name
 from mailpost.delivery.outgoing.records import Envelope, Queued
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.transport import BodyKind, Client, ForwardPath, ReversePath
@@ -63,6 +63,8 @@ class QueueTransaction:
     """One message on its way into the queue; made by `QueueReceiver.begin`."""
 
     def __init__(self, receiver: QueueReceiver, client: Client, sender: ReversePath) -> None:
+        self.name = new_name()
+        """What it is called in the queue and the log."""
         self.recipients: list[ForwardPath] = []
         self._receiver = receiver
         self._client = client
@@ -123,7 +125,7 @@ class QueueTransaction:
 
     def _put(self, data: bytes) -> None:
         if self._incoming is None:
-            self._incoming = self._receiver.files.receive()
+            self._incoming = self._receiver.files.receive(self.name)
         self._incoming.write(data)
 
     def _fail(self, error: MailError) -> MailError:
@@ -165,7 +167,7 @@ class QueueTransaction:
         self._ended = True
         receiver, now = self._receiver, self._receiver.now()
         envelope = Envelope(
-            name=incoming.name,
+            name=self.name,
             user=self._client.user,
             arrived=now,
             sender=self._sender,
