@@ -186,7 +186,11 @@ class QueueFiles:
 
         What cannot be read is set aside, and there is none.
         """
-        found = self.envelope(name)
+        try:
+            found = self.envelope(name)
+        except CorruptError as problem:
+            self.set_aside(name, str(problem))
+            return None
         if found is None:
             return None
         try:
@@ -202,18 +206,12 @@ class QueueFiles:
         return (*found, message)
 
     def envelope(self, name: str) -> tuple[Envelope, float] | None:
-        """The envelope of a message, and when it is due; None if there is none or it cannot be read (set aside)."""
-        path = self._path(name, _ENVELOPE)
+        """The envelope of a message, and when it is due; None if there is none. Raises CorruptError."""
         try:
-            with open(path, "rb") as file:
+            with open(self._path(name, _ENVELOPE), "rb") as file:
                 due = os.fstat(file.fileno()).st_mtime_ns / 1e9
-                octets = file.read()
+                return from_json(name, file.read()), due
         except FileNotFoundError:
-            return None
-        try:
-            return from_json(name, octets), due
-        except CorruptError as problem:
-            self.set_aside(name, str(problem))
             return None
 
     def open_message(self, name: str) -> MessageFile:
@@ -284,6 +282,8 @@ class QueueFiles:
 
     def wake(self) -> None:
         """Have the sender look at the queue at once."""
+        if not self.root.is_dir():  # nothing was ever queued
+            return
         fd = self.create(self._wake, 0)
         try:
             os.utime(fd)
@@ -300,7 +300,7 @@ class QueueFiles:
     # -- small things
 
     def _path(self, name: str, suffix: str) -> Path:
-        return self.root / (name + suffix)
+        return self.root / (os.path.basename(name) + suffix)
 
     def _write_envelope(self, envelope: Envelope, due: float) -> Path:
         """An envelope on the disk that is not in its place yet."""

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from twisted.internet import error
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.error import ConnectionDone, ConnectionRefusedError
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
@@ -114,7 +114,7 @@ class Session:
 
     def _command(self, line: str) -> bytes:
         self.script.commands.append(line)
-        verb = line.split(" ")[0].upper()
+        verb = line.partition(" ")[0].upper()
         if self._asked:
             return self._answer(self._login(self._asked.pop(0), line))
         usual = getattr(self, f"_{verb.lower()}", lambda line: "500 5.5.2 what?")(line)
@@ -209,9 +209,10 @@ class _Transport:
     def loseConnection(self) -> None:
         if not self.lost:
             self.lost = True
-            self.clock.callLater(0, lambda: self.protocol.connectionLost(Failure(ConnectionDone())))
+            self.clock.callLater(0, lambda: self.protocol.connectionLost(Failure(error.ConnectionDone())))
 
-    abortConnection = loseConnection
+    def abortConnection(self) -> None:
+        self.loseConnection()
 
     def registerProducer(self, producer: object, streaming: bool) -> None:
         assert streaming
@@ -235,7 +236,7 @@ class FakeEndpoint:
 
     def connect(self, factory: Any) -> Deferred[Any]:
         if self.refuses:
-            return fail(ConnectionRefusedError())
+            return fail(error.ConnectionRefusedError())
         protocol = factory.buildProtocol(None)
         _Transport(Session(self.script), self.clock).begin(protocol)
         return succeed(protocol)

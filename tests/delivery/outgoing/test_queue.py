@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def test_retries_come_on_a_growing_schedule(tmp_path: Path) -> None:
         world.pass_by(MINUTE)
         if world.script.commands.count("RCPT TO:<carl@example.net>") > before:
             tried.append(round((world.clock.seconds() - START) / MINUTE))
-    pauses = [later - earlier for earlier, later in zip(tried, tried[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in pairwise(tried)]
     assert [round(each) for each in pauses][:5] == pytest.approx([1, 5, 15, 30, 60], abs=1)
 
 

@@ -22,6 +22,8 @@ from mailpost.delivery.outgoing.smarthost import Security, Smarthost
 from mailpost.mail.transport import ForwardPath, Notify, Returned, ReversePath
 from tests.delivery.outgoing.smarthost import DROP, SILENCE, FakeEndpoint, Script, at_once
 
+BOB = (ForwardPath("bob@example.net"),)
+SENDER = ReversePath("ann@example.org")
 MESSAGE = b"Subject: hello\r\n\r\n.\r\n..\r\n.dot\r\nCRLF.CRLF:\r\n.\r\nQUIT\r\n"
 
 
@@ -60,8 +62,8 @@ class Client:
     def send(
         self,
         octets: bytes = MESSAGE,
-        recipients: tuple[ForwardPath, ...] = (ForwardPath("bob@example.net"),),
-        sender: ReversePath = ReversePath("ann@example.org"),
+        recipients: tuple[ForwardPath, ...] = BOB,
+        sender: ReversePath = SENDER,
         connection: Any = None,
         seconds: float = 0.0,
     ) -> list[Outcome]:

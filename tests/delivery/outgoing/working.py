@@ -26,6 +26,7 @@ START = 1_000_000_000.0
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 MESSAGE = b"From: ann@example.org\r\nSubject: hello\r\n\r\ntext\r\n"
 ANN = Client("ESMTPSA", "192.0.2.1", "laptop", "ann")
+SENDER = ReversePath("ann@example.org")
 
 
 class World:
@@ -102,7 +103,7 @@ class World:
         self,
         *recipients: str | ForwardPath,
         octets: bytes = MESSAGE,
-        sender: ReversePath = ReversePath("ann@example.org"),
+        sender: ReversePath = SENDER,
         client: Client = ANN,
     ) -> str:
         """Queue a message: its name."""
