@@ -8,12 +8,13 @@ RFC: 5321 §4.5.4.1, 3461 §5.2, 3463 §3.5 (X.4.7)
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from twisted.logger import Logger
 
+from mailpost.delivery.body import Run
 from mailpost.delivery.outgoing.files import MessageFile, QueueFiles
 from mailpost.delivery.outgoing.records import Envelope, Outcome, Queued, Verdict
 from mailpost.delivery.outgoing.reports import About, Reports, wanted
@@ -24,9 +25,6 @@ from mailpost.mail.transport import ForwardPath
 from mailpost.storage.failpoints import passed
 
 _log = Logger()
-
-Run = Callable[[Callable[[], Any]], Awaitable[Any]]
-"""Runs a blocking function in a thread."""
 
 
 class Connection(Protocol):

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
-from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from scramp import ScramClient, ScramException
 
+from mailpost.delivery.body import Run
 from mailpost.delivery.outgoing.dialogue import TroubleError
 from mailpost.wire.smtp.client import Reply
 
@@ -33,9 +33,7 @@ class Asking(Protocol):
         """Say something, and have a reply of this class. Raises TroubleError."""
 
 
-async def authenticate(
-    connection: Asking, offered: str, credentials: Credentials, run: Callable[[Callable[[], Any]], Awaitable[Any]]
-) -> None:
+async def authenticate(connection: Asking, offered: str, credentials: Credentials, run: Run) -> None:
     """Log in.
 
     Args:
@@ -72,7 +70,7 @@ async def _scram(
     connection: Asking,
     mechanism: str,
     credentials: Credentials,
-    run: Callable[[Callable[[], Any]], Awaitable[Any]],
+    run: Run,
 ) -> None:
     """Prove that the password is known, and have the server prove it. RFC: 5802 §3"""
     client = ScramClient([mechanism], credentials.user, credentials.password)

@@ -9,10 +9,9 @@ put messages in.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from heapq import heapify, heappop, heappush, nsmallest
-from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
@@ -20,6 +19,7 @@ from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from mailpost.delivery.body import Run
 from mailpost.delivery.outgoing.attempts import Attempts, Connection, Loaded, Relay
 from mailpost.delivery.outgoing.dialogue import TroubleError
 from mailpost.delivery.outgoing.files import Due, QueueFiles
@@ -44,9 +44,6 @@ _ROUNDED = 0.001
 _NO_CONNECTION = Outcome(Verdict.LATER, "4.4.1", "there is no connection")
 
 _log = Logger()
-
-Run = Callable[[Callable[[], Any]], Awaitable[Any]]
-"""Runs a blocking function in a thread."""
 
 
 class OutgoingQueue:

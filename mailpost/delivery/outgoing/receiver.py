@@ -9,20 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredLock
 from zope.interface import implementer
 
+from mailpost.delivery.body import Run
 from mailpost.delivery.interfaces import IReceiver, ITransaction
 from mailpost.delivery.outgoing.files import Incoming, QueueFiles, new_name
 from mailpost.delivery.outgoing.records import Envelope, Queued
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.transport import BodyKind, Client, ForwardPath, ReversePath
 from mailpost.wire.smtp.data import has_bare
-
-Run = Callable[[Callable[[], Any]], Awaitable[Any]]
-"""Runs a blocking function in a thread."""
 
 _HELD = 128 << 10
 """Octets that are held back before they are written."""

@@ -9,13 +9,13 @@ RFC: 3461 §5.2, §6 (who is told of what), 3464 (the report), 5321 §4.5.5 (nul
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from secrets import token_hex
-from typing import Any
 
 from twisted.logger import Logger
 
+from mailpost.delivery.body import Run
 from mailpost.delivery.interfaces import IReceiver, ITransaction
 from mailpost.mail import headers
 from mailpost.mail.dates import format_date
@@ -30,9 +30,6 @@ _LONGEST_HEADER = 64 << 10
 _PIECE = 256 << 10
 
 _log = Logger()
-
-Run = Callable[[Callable[[], Any]], Awaitable[Any]]
-"""Runs a blocking function in a thread."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ RFC: 5321 §3 (the dialogue), §4.5.3.2 (timeouts), 3207 §4 (STARTTLS), 6409 §
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -18,15 +18,13 @@ from typing import Any
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 
+from mailpost.delivery.body import Run
 from mailpost.delivery.outgoing.authentication import Credentials, authenticate
 from mailpost.delivery.outgoing.dialogue import Dialogue, TroubleError, why_lost
 from mailpost.delivery.outgoing.files import MessageFile
 from mailpost.delivery.outgoing.records import Envelope, Outcome, Verdict
 from mailpost.mail.transport import ForwardPath
 from mailpost.wire.smtp.client import DotStuffing, Extensions, Reply, extensions, mail_from, rcpt_to, size_limit
-
-Run = Callable[[Callable[[], Any]], Awaitable[Any]]
-"""Runs a blocking function in a thread."""
 
 GREETING, COMMAND, DATA_BEGINS, DATA_BLOCK, DATA_ENDS = 300.0, 300.0, 120.0, 180.0, 600.0
 """Seconds that each is waited for. RFC: 5321 §4.5.3.2"""
