@@ -206,10 +206,10 @@ class _WatchedAccount:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._account, name)
 
-    async def append(self, name: str, messages: Sequence[NewMessage], origin: object | None = None) -> Appended:
-        """Add messages; automatic copies of them give way."""
+    async def append(self, name: str, messages: Sequence[NewMessage], *more: Any, **named: Any) -> Appended:
+        """Add messages, as the account does; automatic copies of them give way."""
         account = self._account
-        appended: Appended = await settled(account.append(name, messages, origin))
+        appended: Appended = await settled(account.append(name, messages, *more, **named))
         try:
             folder = sent_folder(account)
             if folder == known_name(name, account.separator) and await self._wanted(account.user):
