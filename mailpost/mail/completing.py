@@ -2,7 +2,7 @@
 
 Nothing else is touched: what stays, stays octet for octet, and what is added stands at the top.
 
-RFC: 6409 §8.2, §8.3 (Date, Message-ID), 5322 §3.6 (required fields), §3.6.3 (Bcc), 5321 §4.4 (Return-Path)
+RFC: 6409 §8.2, §8.3 (Date, Message-ID), 5322 §3.6, §3.6.3 (required fields, Bcc), 5321 §4.4 (Return-Path)
 """
 
 from __future__ import annotations
