@@ -245,13 +245,22 @@ class SubmissionTransaction:
         if self._relay is None and all(errors):
             self._drop()
             return list(errors)
-        await self._report(errors)
-        if self._copy is not None:
-            try:
-                await self._copy.file()
-            except MailError as error:
-                self._drop_copy(error)
+        await self._conclude(errors)
         return [None] * len(self.recipients)
+
+    async def _conclude(self, errors: Sequence[MailError | None]) -> None:
+        """Reports and copy. The message is taken: whatever goes wrong now, the client is not to send it again."""
+        try:
+            await self._report(errors)
+        except Exception:
+            _log.failure("{user} cannot be told of mail that was sent", user=self._client.user)
+        try:
+            if self._copy is not None:
+                await self._copy.file()
+        except MailError as error:
+            self._drop_copy(error)
+        except Exception:
+            _log.failure("no copy of sent mail for {user}", user=self._client.user)
 
     async def _deliver(self) -> Sequence[MailError | None]:
         """Bring it to the users here, and into the queue: what went wrong with each user here.
@@ -296,11 +305,8 @@ class SubmissionTransaction:
             for path, error in told
             if error is None and wanted(Action.DELIVERED, path)
         ]
-        for action, fates in ((Action.FAILED, failed), (Action.DELIVERED, delivered)):
-            try:
-                await self._submission.reports.send(about, action, fates)
-            except MailError as error:
-                _log.error("{user} cannot be told of his mail: {reason}", user=about.user, reason=error.text)
+        await self._submission.reports.send(about, Action.FAILED, failed)
+        await self._submission.reports.send(about, Action.DELIVERED, delivered)
 
     def abort(self) -> None:
         """Throw it away; a commit that has begun goes on."""

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.logger import capturedLogs
 
 from mailpost.accounts.account import User
+from mailpost.delivery import submission as submitting
 from mailpost.delivery.senders import Senders
-from mailpost.delivery.sent import SentCopies
+from mailpost.delivery.sent import SentCopies, SentCopy
 from mailpost.delivery.submission import Submission
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.transport import Client, ForwardPath, Notify, ReversePath
@@ -283,6 +285,20 @@ def test_a_copy_that_cannot_be_filed_stops_nothing(tmp_path: Path, monkeypatch: 
         monkeypatch.setattr(account, method, full)
         assert office.send("bob@example.org") == [None]
     assert len(office.mail("bob")) == 2
+
+
+def test_a_bug_behind_the_delivery_does_not_have_it_sent_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    office = Office(tmp_path)
+
+    async def broken(*arguments: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(submitting.SubmissionTransaction, "_report", broken)
+    monkeypatch.setattr(SentCopy, "file", broken)
+    with capturedLogs() as events:
+        assert office.send("bob@example.org") == [None]
+    assert [each["log_failure"].type for each in events if "log_failure" in each] == [ZeroDivisionError] * 2
+    assert len(office.mail("bob")) == 1
 
 
 def test_what_is_given_up_leaves_nothing(tmp_path: Path) -> None:

@@ -72,7 +72,14 @@ class Dialogue(Protocol):
     # -- for whoever speaks
 
     def say(self, line: bytes) -> None:
-        """Send octets, CRLF included."""
+        """Send octets, CRLF included.
+
+        Raises TroubleError for a lost connection, or a server that speaks out of turn: which of its replies is to what
+        could not be told any more.
+        """
+        if self.unread and self._trouble is None:
+            said = self._replies[-1] if self._replies else Reply(500)
+            self.abort(f"4{said.status[1:]}", f"{self._name} says unasked: {said.text}")
         if self._trouble is not None:
             raise self._trouble
         self.transport.write(line)

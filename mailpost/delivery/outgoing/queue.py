@@ -91,6 +91,8 @@ class OutgoingQueue:
         self._looking = LoopingCall(lambda: Deferred.fromCoroutine(self._look()))
         self._looking.clock = clock
         self._woken = 0
+        self._sending = False
+        """This is the process that sends."""
         self._closing = False
 
     # -- beginning and end
@@ -114,11 +116,13 @@ class OutgoingQueue:
             said = trouble
             await deferLater(self._clock, LOCKED_SECONDS, lambda: None)
         if not self._closing:
+            self._sending = True
             self._looking.start(LOOK_SECONDS).addErrback(self._failed)
 
     async def close(self) -> None:
         """Stop; what is being sent has some seconds to be done."""
         self._closing = True
+        self._sending = False
         if self._beginning is not None:
             self._beginning.cancel()
         if self._looking.running:
@@ -139,10 +143,12 @@ class OutgoingQueue:
             _log.failure("the queue stands still", failure)
 
     def added(self, name: str, due: float) -> None:
-        """A message has come in."""
+        """A message is to be tried at this time."""
+        if not self._sending:
+            return
         if self._fresh is not None:
             self._fresh.append((due, name))
-        if due <= self._known_until:
+        if due <= max(self._known_until, self._now()):  # what is due now need not wait for a look at the disk
             heappush(self._due, (due, name))
             if len(self._due) > 2 * MOST_KNOWN:
                 self._due, self._known_until = _first(self._due)
@@ -169,12 +175,12 @@ class OutgoingQueue:
         finally:
             fresh, self._fresh = self._fresh, None
         self._known_until = found.until
-        self._due = [*found.entries, *(each for each in fresh if each[0] <= found.until)]
+        self._due = [*found.entries, *(each for each in fresh if each[0] <= max(found.until, self._now()))]
         heapify(self._due)
 
     def _work(self) -> None:
         """Have as many at work as there is work for."""
-        while not self._closing and len(self._workers) < self._most and self._has_work():
+        while self._sending and len(self._workers) < self._most and self._has_work():
             worker = Deferred.fromCoroutine(self._send_some())
             self._workers.add(worker)
             worker.addErrback(self._failed)
@@ -191,7 +197,7 @@ class OutgoingQueue:
 
     def _take(self) -> str | None:
         """The name of a message that is due; the caller gives it back."""
-        if self._closing or not self._has_work():
+        if not self._sending or not self._has_work():
             return None
         _, name = heappop(self._due)
         self._busy.add(name)

@@ -84,11 +84,23 @@ class Reports:
                 recipients=", ".join(each.recipient for each in fates),
             )
             return
+        # Only a failure brings the message back. RFC: 3461 §4.3
+        asked = about.sender.returned
+        small = asked is None and about.size <= LARGEST_RETURNED
+        whole = action is Action.FAILED and (asked is Returned.FULL or small)
+        try:
+            await self._send(about, action, fates, whole)
+        except MailError as error:
+            if not whole or error.kind not in (ErrorKind.MESSAGE_TOO_BIG, ErrorKind.OVER_QUOTA):
+                raise
+            await self._send(about, action, fates, False)  # for which there may be room
+
+    async def _send(self, about: About, action: Action, fates: Sequence[Fate], whole: bool) -> None:
         transaction = await self._transaction(about)
         if transaction is None:
             return
         try:
-            await self._write(transaction, about, action, fates)
+            await self._write(transaction, about, action, fates, whole)
             for problem in await settled(transaction.commit()):
                 if problem is not None:
                     raise problem
@@ -118,12 +130,9 @@ class Reports:
         _log.warn("nobody to be told of undelivered mail from <{sender}>", sender=about.sender.address)
         return None
 
-    async def _write(self, transaction: ITransaction, about: About, action: Action, fates: Sequence[Fate]) -> None:
-        asked = about.sender.returned
-        # Only a failure brings the message back. RFC: 3461 §4.3
-        whole = action is Action.FAILED and (
-            asked is Returned.FULL or (asked is None and about.size <= LARGEST_RETURNED)
-        )
+    async def _write(
+        self, transaction: ITransaction, about: About, action: Action, fates: Sequence[Fate], whole: bool
+    ) -> None:
         header = b"" if whole else await self._header(about)
         report = Report(
             action=action,

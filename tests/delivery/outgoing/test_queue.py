@@ -188,6 +188,17 @@ def test_a_bounce_that_cannot_be_filed_waits(tmp_path: Path, monkeypatch: pytest
     assert world.files.names() == []
 
 
+def test_a_bounce_too_large_for_the_mailbox_comes_without_the_message(tmp_path: Path) -> None:
+    world = World(tmp_path, Script(replies={"RCPT": "550 no"}))
+    world.local.message_size = 100_000
+    octets = MESSAGE + b"x" * 99_000 + b"\r\n"
+    world.put(octets=octets, sender=ReversePath("ann@example.org", returned=Returned.FULL))
+    world.pass_by(0)
+    (bounce,) = world.inbox()
+    assert len(bounce) < 10_000
+    assert b"Subject: hello" in bounce
+
+
 # -- the connection
 
 
@@ -370,6 +381,25 @@ def test_memory_holds_a_part_of_a_long_queue(tmp_path: Path, monkeypatch: pytest
     world.endpoint.refuses = False
     world.pass_by(2 * HOUR)
     assert sorted(world.sent) == sorted([f"{number}@example.net"] for number in range(65))
+
+
+def test_what_is_new_does_not_wait_behind_all_that_is_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queueing, "MOST_KNOWN", 5)
+    world = World(tmp_path)
+    world.endpoint.refuses = True
+    for number in range(50):
+        world.put(f"{number}@example.net")
+        world.pass_by(0)
+    world.endpoint.refuses = False
+    world.script.replies["MAIL"] = SILENCE
+    world.pass_by(3 * MINUTE)
+    world.put("new@example.net")
+    assert "new@example.net" in [
+        each.path.address
+        for _, name in world.queue._due
+        if (found := world.files.envelope(name)) is not None
+        for each in found[0].recipients
+    ]
 
 
 def test_the_same_recipient_twice_gets_one(tmp_path: Path) -> None:

@@ -200,6 +200,17 @@ def test_a_server_that_hung_up_between_two_is_noticed(tmp_path: Path) -> None:
     assert not client.answer(connection.ready())
 
 
+def test_a_reply_that_nobody_asked_for_ends_the_connection(tmp_path: Path) -> None:
+    """Else each further reply would be taken for that to the command before."""
+    script = Script(replies={".": ["250 2.0.0 taken\n250 2.0.0 taken"], "RCPT": ["250 ok", "550 5.1.1 nobody"]})
+    client = Client(tmp_path, script)
+    connection = client.answer(client.smarthost.connect())
+    assert verdicts(client.send(connection=connection)) == [(Verdict.SENT, "2.0.0")]
+    client.clock.advance(1)
+    assert not client.answer(connection.ready())
+    assert len(script.taken) == 1
+
+
 # -- what the server cannot do
 
 
