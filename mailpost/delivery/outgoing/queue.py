@@ -27,11 +27,14 @@ from mailpost.delivery.outgoing.records import Outcome, Verdict
 from mailpost.delivery.outgoing.reports import Reports
 from mailpost.delivery.outgoing.schedule import Schedule
 from mailpost.mail.errors import MailError
+from mailpost.storage.offload import settled
 
 MOST_KNOWN = 1000
 """Messages that are known in memory; when they are sent, the next ones are looked up."""
 LOOK_SECONDS = 1.0
 """How often it is looked for what is due, and whether another process wants something."""
+NET_SECONDS = 300.0
+"""How often what is in memory is made anew without any reason."""
 LOCKED_SECONDS = 5.0
 """How often it is looked whether the process that sends is gone."""
 MOST_A_CONNECTION = 100
@@ -91,6 +94,7 @@ class OutgoingQueue:
         self._looking = LoopingCall(lambda: Deferred.fromCoroutine(self._look()))
         self._looking.clock = clock
         self._woken = 0
+        self._looked = float("-inf")
         self._sending = False
         """This is the process that sends."""
         self._closing = False
@@ -144,14 +148,16 @@ class OutgoingQueue:
 
     def added(self, name: str, due: float) -> None:
         """A message is to be tried at this time."""
-        if not self._sending:
+        if not self._sending:  # another process does, or this one will, when it looks at the disk
+            Deferred.fromCoroutine(settled(self._run(self._files.wake))).addErrback(lambda _: None)
             return
         if self._fresh is not None:
             self._fresh.append((due, name))
         if due <= max(self._known_until, self._now()):  # what is due now need not wait for a look at the disk
             heappush(self._due, (due, name))
             if len(self._due) > 2 * MOST_KNOWN:
-                self._due, self._known_until = _first(self._due)
+                self._due, until = _first(self._due)
+                self._known_until = min(until, self._known_until)
             self._work()
 
     # -- looking
@@ -160,8 +166,10 @@ class OutgoingQueue:
         """Once a second: what is due now is sent; what is in memory is made anew when there is reason to."""
         try:
             woken = await self._run(self._files.woken)
-            if woken != self._woken or (not self._due and self._known_until < self._now() + LOOK_SECONDS):
-                self._woken = woken
+            now = self._now()
+            used_up = not self._due and self._known_until < now + LOOK_SECONDS
+            if woken != self._woken or used_up or now >= self._looked + NET_SECONDS:
+                self._woken, self._looked = woken, now
                 await self._look_up()
         except Exception:  # a disk that fails now may not fail the next time
             _log.failure("the queue cannot be looked at")

@@ -292,10 +292,14 @@ def test_two_servers_do_not_both_send(tmp_path: Path) -> None:
     other.put()
     other.pass_by(30)
     assert other.sent == []
+    world.pass_by(2)
+    assert len(other.files.names()) == 1
     world.endpoint.refuses = False
-    world.files.wake()
     world.pass_by(2 * MINUTE)
     assert world.sent == [["carl@example.net"]]
+    other.put("eve@example.net")
+    world.pass_by(2)
+    assert world.sent[1:] == [["eve@example.net"]], "what another server has queued is seen to at once"
     world.answer(world.queue.close())
     other.put("dora@example.net")
     other.pass_by(10)
