@@ -14,6 +14,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+EXPIRED = "5.4.7"
+"""The status of what was tried until its time was over. RFC: 3463 §3.5 (X.4.7)"""
+
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f]+")
 _LONGEST_TEXT = 900
 
@@ -136,6 +139,8 @@ def _text(report: Report) -> Iterator[str]:
             yield f"    {_clean(fate.host)} said: {_clean(fate.text)}"
         elif fate.text:
             yield f"    {_clean(fate.text)}"
+        if fate.status == EXPIRED:
+            yield "    It was tried again and again; now its time is over."
         if fate.until:
             yield f"    It is tried until {fate.until}."
     yield ""

@@ -125,7 +125,15 @@ def test_every_250_arrives(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     for _ in range(ROUNDS):
         point = f"{next(points)}:{draw.choice((1, 2, 5, 9))}" if draw.random() < 0.75 else ""
         server.before = ("env", f"MAILPOST_FAILPOINT={point}")
-        server.start()
+        begun = time.monotonic()
+        try:
+            server.start()
+        except AssertionError:  # it sends what is due at once, and may have come to its failpoint before it answers
+            if not point or time.monotonic() > begun + 15:
+                raise
+            assert server.process.wait() == -9
+            kills[point.partition(":")[0]] += 1
+            continue
         for sender in senders:
             sender.begin(port)
         until = time.monotonic() + (5 if point else draw.uniform(0.1, 1.5))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
 from mailpost.delivery.body import Run
@@ -19,7 +20,7 @@ from mailpost.delivery.outgoing.files import MessageFile, QueueFiles
 from mailpost.delivery.outgoing.records import Envelope, Outcome, Queued, Verdict
 from mailpost.delivery.outgoing.reports import About, Reports, wanted
 from mailpost.delivery.outgoing.schedule import Schedule
-from mailpost.mail.deliverystatus import Action, Fate
+from mailpost.mail.deliverystatus import EXPIRED, Action, Fate
 from mailpost.mail.errors import MailError
 from mailpost.mail.transport import ForwardPath
 from mailpost.storage.failpoints import passed
@@ -91,13 +92,24 @@ class Attempts:
         if connection is None or not paths:
             outcomes = [trouble] * len(paths)
         else:
-            outcomes = await connection.send(envelope, paths, loaded.message)
+            outcomes = await self._sent(connection, loaded, paths)
             passed("queue.sent")
         self._note(envelope, paths, outcomes)
         tried = iter(outcomes)
         recipients = tuple(Queued(each.path, next(tried)) if each.waiting else each for each in envelope.recipients)
         envelope = replace(envelope, recipients=recipients, attempts=envelope.attempts + 1, attempted=now)
         return await self._conclude(Loaded(envelope, loaded.message), now)
+
+    async def _sent(self, connection: Connection, loaded: Loaded, paths: Sequence[ForwardPath]) -> list[Outcome]:
+        """What came of sending it; a bug is no reason to try for ever."""
+        try:
+            return await connection.send(loaded.envelope, paths, loaded.message)
+        except CancelledError:
+            raise
+        except Exception:
+            _log.failure("{name}: a bug in sending it", name=loaded.envelope.name)
+            connection.abort()
+            return [Outcome(Verdict.LATER, "4.3.0", "internal error")] * len(paths)
 
     def _note(self, envelope: Envelope, paths: Sequence[ForwardPath], outcomes: Sequence[Outcome]) -> None:
         for path, outcome in zip(paths, outcomes, strict=True):
@@ -130,8 +142,13 @@ class Attempts:
                 await self._tell(about, Action.DELAYED, late, envelope.arrived + self.schedule.give_up)
                 envelope = replace(envelope, warned=True)
             passed("queue.told")
-        except MailError as error:
-            _log.error("{name}: its sender cannot be told: {reason}", name=envelope.name, reason=error.text)
+        except CancelledError:
+            raise
+        except Exception as problem:  # of the mailbox, or a bug: what was sent is not to be sent again for that
+            if isinstance(problem, MailError):
+                _log.error("{name}: its sender cannot be told: {reason}", name=envelope.name, reason=problem.text)
+            else:
+                _log.failure("{name}: a bug in telling its sender", name=envelope.name)
             if due is None and now >= envelope.arrived + 2 * self.schedule.give_up:
                 _log.error("{name}: given up, and nobody was told", name=envelope.name)
                 left = late
@@ -149,7 +166,7 @@ class Attempts:
             return queued
         last, hours = queued.last, round(self.schedule.give_up / 3600)
         text = last.text if last.host else f"given up after {hours} hours; the last reason: {last.text}"
-        return replace(queued, last=Outcome(Verdict.REFUSED, "5.4.7", text, last.host))
+        return replace(queued, last=Outcome(Verdict.REFUSED, EXPIRED, text, last.host))
 
     async def _tell(
         self, about: About, action: Action, recipients: Sequence[Queued], until: float | None = None

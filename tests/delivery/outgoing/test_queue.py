@@ -11,6 +11,8 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from mailpost.delivery.outgoing import queue as queueing
+from mailpost.delivery.outgoing.reports import Reports
+from mailpost.delivery.outgoing.smarthost import Connection
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.transport import Client, ForwardPath, Notify, Returned, ReversePath
 from tests.delivery.outgoing.smarthost import DROP, SILENCE, Script
@@ -57,6 +59,7 @@ def test_after_give_up_it_comes_back_and_is_forgotten(tmp_path: Path) -> None:
     assert fields(bounce)["action"] == "failed"
     assert fields(bounce)["status"] == "5.4.7"
     assert fields(bounce)["diagnostic-code"] == "smtp; 450 4.2.1 busy"
+    assert b"now its time is over" in bounce
     assert world.files.names() == []
     world.pass_by(5 * DAY)
     assert len(world.inbox()) == 1
@@ -197,6 +200,35 @@ def test_a_bounce_too_large_for_the_mailbox_comes_without_the_message(tmp_path: 
     (bounce,) = world.inbox()
     assert len(bounce) < 10_000
     assert b"Subject: hello" in bounce
+
+
+def test_a_bug_in_sending_is_no_reason_to_try_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*arguments: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Connection, "send", broken)
+    world = World(tmp_path, warn_after=100 * DAY)
+    world.put()
+    world.pass_by(6 * DAY)
+    (bounce,) = world.inbox()
+    assert fields(bounce)["status"] == "5.4.7"
+    assert world.files.names() == []
+
+
+def test_a_bug_in_telling_does_not_send_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*arguments: object) -> None:
+        raise ZeroDivisionError
+
+    world = World(tmp_path, Script(replies={"RCPT TO:<no@": "550 no"}))
+    monkeypatch.setattr(Reports, "_send", broken)
+    world.put("carl@example.net", "no@example.net")
+    world.pass_by(DAY)
+    assert world.sent == [["carl@example.net"]]
+    assert len(world.files.names()) == 1
+    monkeypatch.undo()
+    world.pass_by(DAY)
+    assert world.sent == [["carl@example.net"]]
+    assert len(world.inbox()) == 1
 
 
 # -- the connection
