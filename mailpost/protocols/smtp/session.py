@@ -120,7 +120,7 @@ class Session:
         """Forget the message under way. RFC: 5321 §4.1.1.5"""
         message, self.message = self.message, None
         if message is not None:
-            message.transaction.abort()
+            message.give_up()
         if self.state is not State.CONNECTED:
             self.state = State.READY
 
