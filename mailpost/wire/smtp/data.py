@@ -4,7 +4,7 @@ Only CR LF "." CR LF ends a message. What other servers may take for line ends (
 is told of: whoever sends it may mean to smuggle a second message behind the first. It works on pieces of any size,
 with a few passes over each in C, and keeps at most four octets between them.
 
-RFC: 5321 §4.1.1.4, §4.5.2 (transparency), §2.3.8 (lines)
+RFC: 5321 §2.3.8, §4.1.1.4, §4.5.2 (lines, the end, transparency)
 """
 
 from __future__ import annotations
