@@ -129,8 +129,10 @@ def main() -> None:
                 for name in servers if turn % 2 else reversed(servers):
                     rates[name].append(measure(servers[name], options.users, connections, size, total))
             medians = [statistics.median(each[1:]) for each in rates.values()]
-            ratios = [second / first for first, second in zip(*list(rates.values())[:2], strict=True)][1:] if len(servers) > 1 else []
-            ratio = f"{statistics.median(ratios):.3f}" if len(servers) > 1 else ""
+            ratio = ""
+            if len(servers) > 1:
+                mine, theirs = list(rates.values())[:2]
+                ratio = f"{statistics.median(b / a for a, b in zip(mine[1:], theirs[1:], strict=True)):.3f}"
             row = " | ".join(f"{median:.0f}" for median in medians)
             print(f"| {label} | {connections} | {row} | {ratio} |")  # noqa: T201
             sys.stdout.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import smtplib
 import socket
 import statistics
@@ -36,8 +37,6 @@ def port(tmp_path: Path) -> Iterator[int]:
 
 
 def test_slow_clients_hold_up_nobody(port: int) -> None:
-    import resource
-
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, hard), hard))
     done = Event()
