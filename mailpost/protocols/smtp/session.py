@@ -113,7 +113,7 @@ class Session:
 
     def reply_to(self, error: MailError) -> Reply:
         """The reply to an error, by its kind."""
-        note_trouble(self.dialect.name, self.client, error)
+        note_trouble(self.dialect.name, self.client if self.client.user else None, error)
         return replies.of_error(error, over_quota_permanent=self.settings.over_quota_permanent)
 
     def reset(self) -> None:
