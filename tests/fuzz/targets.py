@@ -42,7 +42,6 @@ TARGETS = {
 
 if find_spec("tests.protocols.pop3") is not None:
     from mailpost.protocols.pop3.settings import Pop3Settings
-
     from tests.protocols.pop3.harness import Server
     from tests.protocols.smtp.harness import Log
 
