@@ -29,7 +29,7 @@ class DataDecoder:
         """The octets of the message that are certain now; and, at its end, how many octets of this piece were used."""
         held = self._held
         octets = held + piece if held else piece
-        dot = octets.find(b"\r\n.")
+        dot = octets.find(b"\r\n.") if b"." in octets else -1  # most of a large message is base64, which has none
         end = octets.find(_END, dot) if dot >= 0 else -1
         if end < 0:
             self._held = next((part for part in _PARTS if octets.endswith(part)), b"")
