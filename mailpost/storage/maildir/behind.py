@@ -113,9 +113,7 @@ def write_uids(lane: Lane, number: int) -> None:
     with mail_errors(), locked(UIDLIST_FILE, fd):
         known = lane.current_uidlist(folder, fd)
         if known is not None and known.stamp is not None:
-            if known.uidvalidity != row.uidvalidity or (
-                known.uidnext != row.reserved and conflicts(lane, folder, known)
-            ):
+            if folder.doubted and conflicts(lane, folder, known):
                 renumber(lane, folder, known)
                 return
             lines = [one for one in fresh if one[0] not in known.entries]

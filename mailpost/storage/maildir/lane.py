@@ -129,6 +129,8 @@ class LaneFolder:
         self.letters = FlagLetters()
         self.letters_stamp: bool | FileStamp | None = False  # False: never read
         self.uidlist: UidList | None = None
+        self.doubted = False
+        """Others have written the UID list since it was compared with the rows."""
         self.sound = True
         """False when the row must be read again."""
         self.verify = False
@@ -139,7 +141,8 @@ class LaneFolder:
         """Forgotten when anything is in doubt: then the directories are listed again."""
         if before is not None:  # what is compared with the files whenever it is used need not be read again
             self.letters, self.letters_stamp = before.letters, before.letters_stamp
-            self.uidlist, self.verify, self.doomed = before.uidlist, before.verify, before.doomed
+            self.uidlist, self.doubted = before.uidlist, before.doubted
+            self.verify, self.doomed = before.verify, before.doomed
 
 
 def cache_key(row: FolderRow) -> str:
@@ -342,5 +345,8 @@ class Lane:
     def current_uidlist(self, folder: LaneFolder, fd: int) -> UidList | None:
         """The folder's UID list as it is on the disk now; under its lock if it is to be written."""
         if folder.uidlist is None or folder.uidlist.stamp != uidlist_stamp(fd):
-            folder.uidlist = read_uidlist(fd)
+            before, folder.uidlist = folder.uidlist, read_uidlist(fd)
+            if folder.uidlist is not None:
+                said = folder.uidlist.uidvalidity, folder.uidlist.uidnext
+                folder.doubted |= before is not None or said != (folder.row.uidvalidity, folder.row.reserved)
         return folder.uidlist

@@ -85,7 +85,7 @@ def rewrite(lane: Lane, folder: LaneFolder, fd: int, fresh: Mapping[str, UidEntr
     guid = known.guid if known is not None and known.guid else new_guid()
     extensions = known.extensions if known is not None else ""
     folder.uidlist = write_uidlist(fd, UidList(row.uidvalidity, uidnext, guid, entries, extensions))
-    row.reserved = 0 if theirs else uidnext
+    row.reserved = uidnext
 
 
 def conflicts(lane: Lane, folder: LaneFolder, theirs: UidList) -> bool:

@@ -53,7 +53,8 @@ def numbering(lane: Lane, folder: LaneFolder) -> Iterator[None]:
     """
     files = lane.own_files(folder)
     with mail_errors(), locked(UIDLIST_FILE, files.directory):
-        if others_listed(lane, folder):
+        lost = lane.current_uidlist(folder, files.directory) is None  # or the folder is another one, by the same name
+        if lost or others_listed(lane, folder):
             _list(lane, folder, None, held=True)
         if others_listed(lane, folder):  # some cannot be found just now
             raise MailError(ErrorKind.IN_USE, "Another program is busy with this folder, try again later")
@@ -122,12 +123,12 @@ def _list(lane: Lane, folder: LaneFolder, keywords: Mapping[str, Flags] | None, 
     """Do what `scan` does; False when that asks for the lock and the caller does not hold it."""
     files, row = lane.own_files(folder), folder.row
     theirs = lane.current_uidlist(folder, files.directory)  # before the listing, which then shows all that it names
-    wrote = theirs is not None and theirs.uidnext != row.reserved
-    if theirs is not None and (theirs.uidvalidity != row.uidvalidity or (wrote and conflicts(lane, folder, theirs))):
+    if theirs is not None and folder.doubted and conflicts(lane, folder, theirs):
         if not held:
             return False
         renumber(lane, folder, theirs)
         theirs = lane.current_uidlist(folder, files.directory)
+    folder.doubted = False
     cur_mtime, seen = _listed(files)
     dead = changes.dead(lane.db, row.id)
     if dead:

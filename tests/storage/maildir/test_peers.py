@@ -15,7 +15,7 @@ import pytest
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.flags import SEEN, FlagChange, intern_flags
 from mailpost.storage.index.messages import Spans
-from mailpost.storage.maildir import behind, layout, scan, tree, writing
+from mailpost.storage.maildir import behind, directories, scan, tree, writing
 from mailpost.storage.maildir.dotlock import locked
 from mailpost.storage.maildir.folder import Listing
 from mailpost.storage.maildir.lane import HeldFiles
@@ -283,7 +283,7 @@ def test_a_folder_has_its_list_from_the_first_moment(bench: Bench, monkeypatch: 
         if place == "directory.placed":
             heads.append((bench.root / ".Empty" / UIDLIST_FILE).read_text())
 
-    monkeypatch.setattr(layout, "passed", placed)
+    monkeypatch.setattr(directories, "passed", placed)
     bench.do(tree.create, "Empty", None)
     validity = bench.lane.folder(bench.number("Empty")).row.uidvalidity
     assert [head.startswith(f"3 V{validity} N1 G") for head in heads] == [True]
