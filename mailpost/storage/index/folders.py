@@ -25,9 +25,9 @@ class FolderRow:
     uidnext: int
     """The next UID to be given out."""
     reserved: int
-    """UIDs below this one are ours by the header of `dovecot-uidlist`."""
+    """The next UID of `dovecot-uidlist` when it was last compared with the rows; with another one, others wrote."""
     listed: int
-    """Messages up to this UID have their lines in `dovecot-uidlist`."""
+    """Messages up to this UID have their lines in `dovecot-uidlist`, durable."""
     highest_modseq: int
     first_recent: int
     special_use: str | None
@@ -102,8 +102,8 @@ def add_folder(
     return row
 
 
-def give_up_reserved(db: sqlite3.Connection) -> None:
-    """Give out no more UIDs of the blocks reserved so far."""
+def doubt_uidlists(db: sqlite3.Connection) -> None:
+    """Have all UID lists compared with the rows when they are next read."""
     db.execute("UPDATE folders SET reserved=0")
 
 

@@ -32,7 +32,7 @@ from mailpost.storage.maildir.subscriptions import (
     SUBSCRIPTIONS_FILE,
     change_subscriptions,
 )
-from mailpost.storage.maildir.uidlist import UidList, read_uidlist
+from mailpost.storage.maildir.uidlist import UIDLIST_FILE, UidList, format_uidlist, new_guid, read_uidlist
 from mailpost.storage.maildir.writing import APPENDING, COPYING, undo
 from mailpost.storage.records import SpecialUse
 
@@ -146,7 +146,9 @@ def create(lane: Lane, name: str, special_use: SpecialUse | None) -> None:
 
 
 def _make(lane: Lane, directory: str, special_use: str | None) -> None:
-    create_folder(lane.root_fd, lane.layout, directory)
+    """Make a folder that has its UIDVALIDITY from the first moment, so that no other server gives it one."""
+    uids = UidList(rows.new_uidvalidity(lane.db, int(time.time())), 1, new_guid())
+    create_folder(lane.root_fd, lane.layout, directory, {UIDLIST_FILE: format_uidlist(uids)})
     for row in rows.all_folders(lane.db):
         if row.directory == directory:
             _forget(lane, row.id)  # one that another program has removed
@@ -258,8 +260,8 @@ def open_account(
     Args:
         lane: the account.
         defaults: what a new account gets; None for one that is not new.
-        continues: whether the state is known to be the last one. One that may be an older copy gives out no UID of the
-            blocks that it thinks it has.
+        continues: whether the state is known to be the last one. One that may be an older copy is compared with the UID
+            lists.
         is_clean: whether it was closed well the last time. After a crash all is listed again, since two changes may
             have left a directory with one mtime, and files that nobody finishes are removed.
 
@@ -267,7 +269,7 @@ def open_account(
         Numbers of folders in which something was left to be written behind.
     """
     if not continues:
-        rows.give_up_reserved(lane.db)
+        rows.doubt_uidlists(lane.db)
     for intent in changes.intents(lane.db):
         if intent.operation in {APPENDING, COPYING}:
             undo(lane, intent.detail["folder"], intent.detail["bases"])
