@@ -77,18 +77,19 @@ def _write_flags(lane: Lane, folder: LaneFolder, rows: list[tuple[int, int, str]
     lane.expect(folder, came=[after for _, after in changed], went=[before for before, _ in changed])
     with lane.own_change(folder) as files:
         names = files.rename(wanted)
-    renamed, merged = [], []
+    renamed, merged, written = [], [], []
     for (uid, mask, _), (_, said), name in zip(rows, wanted, names, strict=True):
         if name is None:
-            folder.row.cur_mtime = 0  # gone, perhaps: the next look will tell
+            folder.row.cur_mtime = 0  # gone, perhaps, or being renamed: the next look will tell
             continue
         renamed.append((uid, name))
+        written.append((uid, mask))
         if letters_of(name) != said:
             theirs = folder.bits.bits(lane.db, letters.flags(letters_of(name)))
             unsaid = mask & folder.bits.known(letters.unlettered(flags_of[mask]))
             merged.append((uid, theirs | unsaid, theirs | unsaid))
     messages.rename(lane.db, number, renamed)
-    messages.written(lane.db, number, [(uid, mask) for uid, mask, _ in rows])
+    messages.written(lane.db, number, written)
     if merged:
         modseq = lane.modseq(folder)
         messages.set_flags(lane.db, number, merged, modseq)

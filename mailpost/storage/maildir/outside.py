@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from mailpost.mail.flags import Flags
 from mailpost.storage.index import changes, messages
@@ -32,28 +34,29 @@ def explained(
     )
 
 
-def note_renamed(lane: Lane, folder: LaneFolder, names: Sequence[tuple[int, str, str]]) -> None:
+def note_renamed(lane: Lane, folder: LaneFolder, seen: Sequence[tuple[int, str | None, str]]) -> None:
     """Other programs changed letters: merge their change with what we have not written yet.
 
     Args:
         lane: the account.
         folder: the folder.
-        names: (UID, name as we know it, name that was seen) of each message.
+        seen: (UID, name as the row had it, name that was seen) of each message. One whose row has another name by now
+            is passed over: the next look compares it with that.
     """
-    if not names:
+    if not seen:
         return
     letters, bits, number = lane.letters(folder), folder.bits, folder.row.id
-    ours = {uid: flags for uid, flags, _ in messages.unwritten(lane.db, number, 0, -1)}
-    rows = []
-    for uid, old, new in names:
-        before = bits.bits(lane.db, letters.flags(letters_of(old)))
-        theirs = bits.bits(lane.db, letters.flags(letters_of(new)))
-        mine = ours.get(uid)
-        if mine is None and before == theirs:
+    names, rows = [], []
+    for uid, old, new in seen:
+        row = messages.named(lane.db, number, uid)
+        if row is None or (old is not None and row.name != old):
             continue
-        mine = _mask(lane, number, uid) if mine is None else mine
-        rows.append((uid, (mine | theirs & ~before) & ~(before & ~theirs), theirs))
-    messages.rename(lane.db, number, [(uid, new) for uid, _, new in names])
+        names.append((uid, new))
+        before = bits.bits(lane.db, letters.flags(letters_of(row.name)))
+        theirs = bits.bits(lane.db, letters.flags(letters_of(new)))
+        if row.flags != row.file_flags or before != theirs:
+            rows.append((uid, (row.flags | theirs & ~before) & ~(before & ~theirs), theirs))
+    messages.rename(lane.db, number, names)
     if rows:
         rows.sort()
         modseq = lane.modseq(folder)
@@ -62,19 +65,24 @@ def note_renamed(lane: Lane, folder: LaneFolder, names: Sequence[tuple[int, str,
         lane.news(lane.listener.flagged, number, [uid for uid, _, _ in rows], flags, modseq, None)
 
 
-def _mask(lane: Lane, number: int, uid: int) -> int:
-    row = lane.db.execute("SELECT flags FROM messages WHERE folder=? AND uid=?", (number, uid)).fetchone()
-    return int(row[0])
-
-
-def note_gone(lane: Lane, folder: LaneFolder, uids: list[int]) -> None:
-    """Other programs removed messages."""
-    if uids:
-        uids.sort()
+def note_gone(lane: Lane, folder: LaneFolder, uids: Iterable[int]) -> None:
+    """Other programs removed these messages, if they still have rows."""
+    gone = sorted(uid for uid in uids if messages.named(lane.db, folder.row.id, uid) is not None)
+    if gone:
         modseq = lane.modseq(folder)
-        messages.remove(lane.db, folder.row.id, uids)
-        changes.note_expunged(lane.db, folder.row.id, uids, modseq)
-        lane.news(lane.listener.expunged, folder.row.id, uids, modseq, None)
+        messages.remove(lane.db, folder.row.id, gone)
+        changes.note_expunged(lane.db, folder.row.id, gone, modseq)
+        lane.news(lane.listener.expunged, folder.row.id, gone, modseq, None)
+
+
+def unlinked(files: HeldFiles, names: Iterable[str]) -> list[str]:
+    """Remove files that are no messages: the names of those that were there."""
+    removed = []
+    for name in names:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=files.cur)
+            removed.append(name)
+    return removed
 
 
 def note_arrived(

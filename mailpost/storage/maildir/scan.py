@@ -1,48 +1,89 @@
-"""Listing a folder's directories, to find what other programs did there. Jobs of the lane."""
+"""What other programs did to a folder's directories is found, and brought into the rows. Jobs of the lane."""
 
 from __future__ import annotations
 
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from enum import Enum
 from typing import TypeVar
 
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.flags import Flags
 from mailpost.storage.index import changes, messages
+from mailpost.storage.maildir.accepting import CurMtime, accept, settled
 from mailpost.storage.maildir.dotlock import locked
 from mailpost.storage.maildir.filename import base_of
 from mailpost.storage.maildir.files import mail_errors
-from mailpost.storage.maildir.lane import CLOCK_TICK_NS, HeldFiles, Lane, LaneFolder, Newcomers
+from mailpost.storage.maildir.lane import HeldFiles, Lane, LaneFolder, Newcomers
 from mailpost.storage.maildir.numbering import conflicts, others_listed, unseen
-from mailpost.storage.maildir.outside import by_age, explained, note_arrived, note_gone, note_renamed, renumber
-from mailpost.storage.maildir.uidlist import UIDLIST_FILE, UidList, is_listed
+from mailpost.storage.maildir.outside import (
+    by_age,
+    explained,
+    note_arrived,
+    note_gone,
+    note_renamed,
+    renumber,
+    unlinked,
+)
+from mailpost.storage.maildir.survey import Survey, surveyed
+from mailpost.storage.maildir.uidlist import LARGEST_UID, UIDLIST_FILE, UidList
 
 T = TypeVar("T")
 
-SLICE = 0.008
+SLICE = 0.005
 """Seconds that one job takes of many messages: so long may somebody who waits for the lane be held up."""
 _MOST_AT_ONCE = 256
 _CHUNK = 32
-_MOST_ROUNDS = 5
+_MOST_SURVEYS = 5
 
 
-def look(lane: Lane, number: int) -> bool:
-    """Take note of what happened outside; quick when the directories' mtimes are those of the last time.
+class Then(Enum):
+    """What is to follow a job that looks at a folder."""
 
-    Returns:
-        Whether there is more to do, for another job: others who want the lane may have their turn before.
+    NOTHING = "nothing"
+    THE_SAME = "the same"
+    """There is more to do, for the same job once more: others who want the lane may have their turn before."""
+    A_SURVEY = "a survey"
+    """The directories are to be surveyed, and the survey applied."""
+    A_GLANCE = "a glance"
+    """What was surveyed has been dealt with, or came to nothing; what is left is found by looking once more."""
+
+
+def glance(lane: Lane, number: int, doubt: bool = False) -> Then:
+    """Begin to take note of what happened outside; quick when the directories' mtimes are those of the last time.
+
+    Args:
+        lane: the account.
+        number: the folder.
+        doubt: survey it as well if another program may have changed it unseen while we did.
     """
     folder = lane.folder(number)
     if folder.newcomers is not None:
         _take_in(lane, folder, folder.newcomers)
-        return True
+        return Then.THE_SAME
     files = lane.own_files(folder)
     with mail_errors():
-        if files.changed_at() != (folder.row.cur_mtime, folder.row.new_mtime):
-            scan(lane, folder)
-    return folder.newcomers is not None
+        changed = files.changed_at() != (folder.row.cur_mtime, folder.row.new_mtime)
+    if not (changed or (doubt and folder.verify)):
+        return Then.NOTHING
+    folder.verify = False
+    relist(lane, number)  # until the survey has been applied
+    return Then.A_SURVEY
+
+
+def look(lane: Lane, number: int, doubt: bool = False) -> bool:
+    """Take note of what happened outside, all in this job but for messages that are too many; as `glance`.
+
+    Returns:
+        Whether there is more to do, for another job.
+    """
+    then = glance(lane, number, doubt)
+    if then is Then.A_SURVEY:
+        scan(lane, lane.folder(number))
+        return lane.folder(number).newcomers is not None
+    return then is Then.THE_SAME
 
 
 @contextmanager
@@ -55,115 +96,156 @@ def numbering(lane: Lane, folder: LaneFolder) -> Iterator[None]:
     with mail_errors(), locked(UIDLIST_FILE, files.directory):
         lost = lane.current_uidlist(folder, files.directory) is None  # or the folder is another one, by the same name
         if lost or others_listed(lane, folder):
-            _list(lane, folder, None, held=True)
+            _scan(lane, folder, None, held=True)
         if others_listed(lane, folder):  # some cannot be found just now
             raise MailError(ErrorKind.IN_USE, "Another program is busy with this folder, try again later")
         yield
 
 
-def verify(lane: Lane, number: int) -> bool:
-    """List the folder once more if another program may have changed it unseen while we did; whether there is more."""
-    folder = lane.folder(number)
-    if folder.newcomers is not None:
-        _take_in(lane, folder, folder.newcomers)
-    elif folder.verify:
-        scan(lane, folder)
-    return folder.newcomers is not None
-
-
 def relist(lane: Lane, number: int) -> None:
-    """List the folder, whatever its mtimes say: a file was not where it should be."""
-    scan(lane, lane.folder(number))
-
-
-def load(lane: Lane, number: int) -> None:
-    """Bring the folder up to date and tell the listener its columns; from now on it is told all changes."""
-    look(lane, number)
+    """The next look is to list the folder, whatever its mtimes say: a file was not where it should be."""
     folder = lane.folder(number)
-    files = lane.own_files(folder)
-    if not is_listed(files.directory):
-        lane.news(lane.listener.behind, number)  # it is written again
-    uids, masks, modseqs = messages.columns(lane.db, number)
-    known = {mask: folder.bits.flags(mask) for mask in set(masks)}
-    lane.watched.add(number)
-    lane.news(lane.listener.loaded, number, folder.row, uids, [known[mask] for mask in masks], modseqs)
-
-
-def unload(lane: Lane, number: int, first_recent: int) -> None:
-    """The folder's columns are no longer in memory; messages from UID `first_recent` on are still recent."""
-    lane.watches.pop(number, None)
-    lane.watched.discard(number)
-    folder = lane.folder(number)
-    if first_recent > folder.row.first_recent:
-        folder.row.first_recent = first_recent
-        lane.save(folder)
+    folder.row.cur_mtime = 0
+    lane.save(folder)
 
 
 def scan(lane: Lane, folder: LaneFolder, keywords: Mapping[str, Flags] | None = None) -> None:
-    """List the directories and bring the rows in line with them.
-
-    Dovecot puts messages into cur, and letters into names, before it says in its files which UIDs and keywords they
-    have, all under the lock of the UID list. So what is new and not explained by these files is listed once more when
-    that lock is ours: what is not explained then never will be, and may be numbered.
+    """List the directories and bring the rows in line with them, in one job.
 
     Args:
         lane: the account.
         folder: the folder.
         keywords: base name -> keywords that a message new here has beside those that its file name says.
     """
+    _scan(lane, folder, keywords, held=False)
+
+
+def _scan(lane: Lane, folder: LaneFolder, keywords: Mapping[str, Flags] | None, *, held: bool) -> None:
+    folder.newcomers = None
+    for _ in range(_MOST_SURVEYS):
+        found = surveyed(lane.own_files(folder), lane.db, folder.row.id)
+        while (then := apply(lane, folder.row.id, found, keywords, held=held)) is Then.THE_SAME:
+            pass
+        if then is Then.NOTHING or folder.newcomers is not None:
+            break
+
+
+def apply(
+    lane: Lane, number: int, found: Survey, keywords: Mapping[str, Flags] | None = None, *, held: bool = False
+) -> Then:
+    """Bring the rows in line with a survey, for a slice of time.
+
+    Dovecot puts messages into cur, and letters into names, before it says in its files which UIDs and keywords they
+    have, all under the lock of the UID list. So what is new and not explained by these files is compared with them
+    once more when that lock is ours: what is not explained then never will be, and may be numbered.
+
+    Args:
+        lane: the account.
+        number: the folder.
+        found: what was found. It is used up.
+        keywords: as for `scan`, which takes all messages in at once then.
+        held: the caller holds the lock of the UID list.
+    """
+    folder = lane.folder(number)
     files = lane.own_files(folder)
     with mail_errors():
-        if not _waiting(files) and _list(lane, folder, keywords, held=False):
-            return
-        with locked(UIDLIST_FILE, files.directory):
-            _list(lane, folder, keywords, held=True)
+        if folder.newcomers is not None or found.uidvalidity != folder.row.uidvalidity:
+            return Then.A_GLANCE
+        if _contradicted(lane, folder):
+            with _locked(files, held):
+                theirs = lane.current_uidlist(folder, files.directory)
+                if theirs is not None and _contradicted(lane, folder):
+                    renumber(lane, folder, theirs)
+            return Then.A_GLANCE
+        if found.twins:
+            files.part_twins(found.twins)
+            return Then.A_GLANCE
+        until = time.monotonic() + SLICE
+        while found.gone or found.renamed:
+            if time.monotonic() >= until:
+                lane.save(folder)
+                return Then.THE_SAME
+            note_gone(lane, folder, _taken(found.gone))
+            _note_renamed(lane, folder, _taken(found.renamed), held=held)
+        _bury(lane, folder, files, found.dead)
+        return _admit(lane, folder, found, keywords, held=held)
 
 
-def _list(lane: Lane, folder: LaneFolder, keywords: Mapping[str, Flags] | None, *, held: bool) -> bool:
-    """Do what `scan` does; False when that asks for the lock and the caller does not hold it."""
-    files, row = lane.own_files(folder), folder.row
-    theirs = lane.current_uidlist(folder, files.directory)  # before the listing, which then shows all that it names
-    if theirs is not None and folder.doubted and conflicts(lane, folder, theirs):
-        if not held:
-            return False
-        renumber(lane, folder, theirs)
-        theirs = lane.current_uidlist(folder, files.directory)
-    folder.doubted = False
-    cur_mtime, seen = _listed(files)
-    dead = changes.dead(lane.db, row.id)
-    if dead:
-        _bury(lane, folder, files, {base: seen.pop(base, None) for base in dead})
-    _undo(files, {base: seen.pop(base, None) for base in changes.unfinished(lane.db, row.id)})
-    known = {base_of(name): (uid, name) for uid, name in messages.names(lane.db, row.id)}
-    coming = theirs is not None and _coming(files, unseen(theirs, row.uidnext, seen), seen)
-    newcomers = _too_many(files, seen, known, theirs) if keywords is None else None
-    new_mtime = 0
-    if newcomers is None and not coming:
-        new_mtime = files.changed_at()[1]
-        if held:
-            new_mtime = _accept(files, seen, cur_mtime)
-        elif _waiting(files):
-            return False
-    arrived = [] if newcomers is not None or coming else [name for base, name in seen.items() if base not in known]
-    gone = _gone(files, known, seen)
-    renamed = [(uid, name, seen[base]) for base, (uid, name) in known.items() if seen.get(base, name) != name]
-    if not held and not explained(lane, folder, theirs, arrived, [name for *_, name in renamed]):
+def _contradicted(lane: Lane, folder: LaneFolder) -> bool:
+    """Whether another server's list says other UIDs than the rows."""
+    theirs = lane.current_uidlist(folder, lane.own_files(folder).directory)
+    if theirs is None:
         return False
-    note_gone(lane, folder, [known[base][0] for base in gone])
-    note_renamed(lane, folder, renamed)
-    note_arrived(lane, folder, theirs, by_age(files, arrived), keywords or {})
+    folder.doubted = folder.doubted and conflicts(lane, folder, theirs)
+    return folder.doubted
+
+
+def _locked(files: HeldFiles, held: bool) -> AbstractContextManager[None]:
+    return nullcontext() if held else locked(UIDLIST_FILE, files.directory)
+
+
+def _note_renamed(
+    lane: Lane, folder: LaneFolder, renamed: Sequence[tuple[int, str | None, str]], *, held: bool
+) -> None:
+    names = [name for *_, name in renamed]
+    with _locked(lane.own_files(folder), held or explained(lane, folder, None, (), names)):
+        note_renamed(lane, folder, renamed)
+
+
+def _admit(lane: Lane, folder: LaneFolder, found: Survey, keywords: Mapping[str, Flags] | None, *, held: bool) -> Then:
+    """The last step of `apply`: messages that are new here."""
+    files = lane.own_files(folder)
+    fresh = _without_rows(lane, folder.row.id, files, found)
+    theirs = lane.current_uidlist(folder, files.directory)
+    if keywords is None:
+        folder.newcomers = _too_many(fresh, found.waiting, theirs)
+    many = folder.newcomers is not None
+    if many:
+        fresh = []
+    if held or many or (explained(lane, folder, theirs, fresh, ()) and not _waiting(files)):
+        return _number(lane, folder, found, fresh, keywords, held=held)
+    with locked(UIDLIST_FILE, files.directory):
+        if _contradicted(lane, folder):
+            return Then.A_GLANCE
+        return _number(lane, folder, found, fresh, keywords, held=True)
+
+
+def _number(
+    lane: Lane,
+    folder: LaneFolder,
+    found: Survey,
+    fresh: list[str],
+    keywords: Mapping[str, Flags] | None,
+    *,
+    held: bool,
+) -> Then:
+    """Give messages that are new here their UIDs; what lies in new only if the lock of the UID list is held."""
+    files, row, seen = lane.own_files(folder), folder.row, found.seen
+    theirs = lane.current_uidlist(folder, files.directory)
+    listed = set(seen)
+    coming = theirs is not None and _coming(files, unseen(theirs, row.uidnext, seen), seen)
+    fresh = [*fresh, *(seen[base] for base in seen.keys() - listed)]
+    cur_mtime, new_mtime, whole = CurMtime(files, found.cur_mtime), files.changed_at()[1], True
+    if held and not coming and folder.newcomers is None:
+        came, new_mtime, whole = accept(files, cur_mtime)
+        came = [name for name in came if base_of(name) not in seen]
+        seen.update((base_of(name), name) for name in came)
+        known = [(found.known[base_of(name)], None, name) for name in came if base_of(name) in found.known]
+        _note_renamed(lane, folder, known, held=held)
+        fresh += [name for name in came if base_of(name) not in found.known]
+    elif _waiting(files):
+        new_mtime = 0
+    note_arrived(lane, folder, theirs, [] if coming else by_age(files, fresh), keywords or {})
     if theirs is not None and not coming:
         if theirs.uidnext > row.uidnext:  # it may have numbered messages that are gone
             row.uidnext = theirs.uidnext
             lane.news(lane.listener.promised, row.id, row.uidnext)
         row.reserved = theirs.uidnext if folder.uidlist is theirs else row.reserved
-    folder.newcomers = newcomers
-    row.cur_mtime, row.new_mtime = _settled(cur_mtime.value), _settled(new_mtime)
-    if newcomers is not None or coming:
-        row.cur_mtime = 0
-    folder.verify = cur_mtime.doubtful or coming
+    unsettled = coming or folder.newcomers is not None
+    row.cur_mtime, row.new_mtime = 0 if unsettled else settled(cur_mtime.value), settled(new_mtime)
+    folder.verify |= cur_mtime.doubtful or coming
     lane.save(folder)
-    return True
+    return Then.NOTHING if whole and folder.newcomers is None else Then.A_GLANCE
 
 
 def _waiting(files: HeldFiles) -> list[str]:
@@ -191,20 +273,30 @@ def _coming(files: HeldFiles, missing: set[str], seen: dict[str, str]) -> bool:
     return not missing <= gone | second.cur.keys() | second.new.keys()
 
 
-def _too_many(
-    files: HeldFiles, seen: Mapping[str, str], known: Mapping[str, tuple[int, str]], theirs: UidList | None
-) -> Newcomers | None:
+def _without_rows(lane: Lane, number: int, files: HeldFiles, found: Survey) -> list[str]:
+    """The messages that were new when they were found and are so now; files that nobody finishes are removed."""
+    last = max(found.known.values(), default=0)
+    since = {base_of(name) for _, name in messages.names(lane.db, number, (last + 1, LARGEST_UID))}
+    since |= changes.dead(lane.db, number)
+    unfinished = changes.unfinished(lane.db, number)
+    unlinked(files, [found.seen[base] for base in unfinished if base in found.seen])
+    return [name for name in found.fresh if (base := base_of(name)) not in since and base not in unfinished]
+
+
+def _too_many(fresh: Sequence[str], waiting: Sequence[str], theirs: UidList | None) -> Newcomers | None:
     """The messages without rows if there are too many for one job; never those that have their UIDs already."""
     listed = theirs.entries if theirs is not None else {}
-    waiting = {base_of(name): name for name in _waiting(files)}
-    strangers = (seen.keys() | waiting.keys()) - known.keys()
-    if len(strangers) <= _MOST_AT_ONCE or not strangers.isdisjoint(listed):
+    if len(fresh) + len(waiting) <= _MOST_AT_ONCE or any(base_of(name) in listed for name in (*fresh, *waiting)):
         return None
-    return Newcomers(
-        waiting=[name for base, name in waiting.items() if base not in seen],
-        undated=[seen[base] for base in strangers if base in seen],
-        dated=[],
-    )
+    return Newcomers(waiting=list(waiting), undated=list(fresh), dated=[])
+
+
+def _bury(lane: Lane, folder: LaneFolder, files: HeldFiles, dead: Mapping[str, str]) -> None:
+    """Remove files that were expunged before a crash; many of them are left to the work behind."""
+    if len(dead) > _CHUNK:
+        lane.news(lane.listener.behind, folder.row.id)
+    else:
+        changes.bury(lane.db, folder.row.id, map(base_of, unlinked(files, dead.values())))
 
 
 def _take_in(lane: Lane, folder: LaneFolder, newcomers: Newcomers) -> None:
@@ -233,90 +325,8 @@ def _take_in(lane: Lane, folder: LaneFolder, newcomers: Newcomers) -> None:
     lane.save(folder)
 
 
-def _taken(some: list[T]) -> list[T]:
+def _taken(some: list[T], most: int = _CHUNK) -> list[T]:
     """Take a few from the end."""
-    taken = some[-_CHUNK:]
-    del some[-_CHUNK:]
+    taken = some[-most:]
+    del some[-most:]
     return taken
-
-
-class _CurMtime:
-    """The mtime of cur before it was listed, carried over our own renames into it."""
-
-    def __init__(self, files: HeldFiles) -> None:
-        self._files = files
-        self.doubtful = False
-        """Whether another program's change may be among ours: then the folder is to be listed once more."""
-        self.value = files.changed_at()[0]
-
-    def accept(self, names: Sequence[str]) -> list[str | None]:
-        """Move messages over from new."""
-        before = self._files.changed_at()[0]
-        moved = self._files.accept(names)
-        self.doubtful = True
-        if before == self.value:
-            self.value = self._files.changed_at()[0]
-        return moved
-
-
-def _listed(files: HeldFiles) -> tuple[_CurMtime, dict[str, str]]:
-    """The mtime of cur and what is in it: base name -> file name."""
-    cur_mtime = _CurMtime(files)
-    listing = files.listing()
-    if listing.repeated:
-        listing, certain = files.settled_listing()
-        if certain and listing.repeated:
-            files.part_twins(listing.repeated)
-        cur_mtime = _CurMtime(files)
-        listing = files.listing()
-    return cur_mtime, listing.cur
-
-
-def _accept(files: HeldFiles, seen: dict[str, str], cur_mtime: _CurMtime) -> int:
-    """Move what lies in new to cur, into `seen` as well: the mtime of new when it was seen empty, or 0."""
-    for _ in range(_MOST_ROUNDS):
-        mtime = files.changed_at()[1]
-        names = _waiting(files)
-        if not names:
-            return mtime
-        moved = cur_mtime.accept(sorted(names))
-        if None in moved:  # another server moves them as well: they may be in cur, and were not when it was listed
-            moved += files.listing().cur.values()
-        for name in moved:
-            if name is not None:
-                seen.setdefault(base_of(name), name)
-    return 0
-
-
-def _settled(mtime: int) -> int:
-    """The mtime, or 0 if it is so young that another change might not show in it."""
-    return mtime if time.time_ns() - mtime > CLOCK_TICK_NS else 0
-
-
-def _bury(lane: Lane, folder: LaneFolder, files: HeldFiles, dead: dict[str, str | None]) -> None:
-    """Remove files that were expunged before a crash; many of them are left to the work behind."""
-    if len(dead) > _CHUNK:
-        lane.news(lane.listener.behind, folder.row.id)
-        return
-    _undo(files, dead)
-    changes.bury(lane.db, folder.row.id, dead)
-
-
-def _undo(files: HeldFiles, names: dict[str, str | None]) -> None:
-    """Remove those of these files that are there: base name -> file name."""
-    for name in names.values():
-        if name is not None:
-            with suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=files.cur)
-
-
-def _gone(files: HeldFiles, known: dict[str, tuple[int, str]], seen: dict[str, str]) -> list[str]:
-    """Base names of messages that are gone for certain; those that a second listing shows are put into `seen`."""
-    missing = [base for base in known if base not in seen]
-    if not missing:
-        return []
-    gone, second = files.certainly_gone(missing)
-    for base in missing:
-        if base in second.cur:
-            seen[base] = second.cur[base]
-    return [base for base in missing if base in gone]

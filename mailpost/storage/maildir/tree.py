@@ -19,7 +19,6 @@ from mailpost.storage.maildir.directories import (
     FolderDirectory,
     create_folder,
     list_folders,
-    purge_trash,
     remove_folder,
     rename_folders,
 )
@@ -173,9 +172,9 @@ def delete(lane: Lane, name: str) -> None:
     lane.tell_tree()
 
 
-def purge(lane: Lane, most: int = 200) -> bool:
-    """Free the space of folders that were removed: some files a call; False when nothing is left."""
-    return not purge_trash(lane.root_fd, lane.layout, most)
+def forget_removed(lane: Lane) -> bool:
+    """Free the rows of folders that were removed: some of them a call; False when nothing is left."""
+    return rows.forget_removed(lane.db)
 
 
 def rename(lane: Lane, old: str, new: str) -> None:

@@ -148,11 +148,15 @@ def _write(files: HeldFiles, one: Incoming) -> TmpFile:
     return one.file
 
 
-def _unlink(files: HeldFiles, names: Iterable[str]) -> None:
+def _unlink(files: HeldFiles, names: Iterable[str]) -> list[str]:
+    """Remove files: the names of those that were there."""
+    removed = []
     for name in names:
         with suppress(FileNotFoundError):
             os.unlink(name, dir_fd=files.cur)
             passed("message.removed")
+            removed.append(name)
+    return removed
 
 
 def copy(
@@ -283,9 +287,9 @@ def _remove_files(lane: Lane, folder: LaneFolder, names: list[str]) -> None:
 def bury(lane: Lane, number: int, seconds: float) -> bool:
     """Remove files of expunged messages for a slice of time; False when they all are gone, and forgotten."""
     folder = lane.folder(number)
-    if not folder.doomed:
+    if not folder.doomed and changes.any_dead(lane.db, number):  # expunged before a crash, or renamed since
         dead = changes.dead(lane.db, number)
-        left = {base_of(name): name for name in os.listdir(lane.own_files(folder).cur)} if dead else {}
+        left = {base_of(name): name for name in os.listdir(lane.own_files(folder).cur)}
         folder.doomed = [left[base] for base in dead & left.keys()]
         if not folder.doomed:
             changes.bury(lane.db, number, dead)
@@ -293,9 +297,10 @@ def bury(lane: Lane, number: int, seconds: float) -> bool:
     while folder.doomed and time.monotonic() < until:
         some, folder.doomed[-_FEW:] = folder.doomed[-_FEW:], []
         with lane.own_change(folder) as files:
-            _unlink(files, some)
+            removed = _unlink(files, some)
+        changes.bury(lane.db, number, map(base_of, removed))  # one that has another name stays dead, to be looked for
     lane.save(folder)  # its mtime of cur is that after the removal
-    return bool(folder.doomed) or bool(changes.any_dead(lane.db, number))
+    return bool(folder.doomed) or changes.any_dead(lane.db, number)
 
 
 def undo(lane: Lane, number: int, bases: Sequence[str]) -> None:

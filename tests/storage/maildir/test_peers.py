@@ -15,9 +15,9 @@ import pytest
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.flags import SEEN, FlagChange, intern_flags
 from mailpost.storage.index.messages import Spans
-from mailpost.storage.maildir import behind, directories, scan, tree, writing
+from mailpost.storage.maildir import behind, directories, scan, survey, tree, writing
 from mailpost.storage.maildir.dotlock import locked
-from mailpost.storage.maildir.folder import Listing
+from mailpost.storage.maildir.folder import FolderFiles, Listing
 from mailpost.storage.maildir.lane import HeldFiles
 from mailpost.storage.maildir.uidlist import UIDLIST_FILE, UidList, read_uidlist
 from tests.storage.maildir.lanes import MESSAGE, Bench
@@ -161,15 +161,15 @@ def test_names_are_changed_on_a_full_disk_and_not_in_a_folder_that_is_busy(
 
 def first_listing(monkeypatch: pytest.MonkeyPatch, change: Callable[[dict[str, str]], object]) -> None:
     """The next listing of cur is changed by this, as one that ran while another server was at work."""
-    real = scan._listed
+    real = survey._listed
 
-    def listed(files: HeldFiles) -> tuple[scan._CurMtime, dict[str, str]]:
-        monkeypatch.setattr(scan, "_listed", real)
-        mtime, seen = real(files)
-        change(seen)
-        return mtime, seen
+    def listed(files: FolderFiles) -> tuple[Listing, int, bool, list[str]]:
+        monkeypatch.setattr(survey, "_listed", real)
+        listing, *others = real(files)
+        change(listing.cur)
+        return listing, *others
 
-    monkeypatch.setattr(scan, "_listed", listed)
+    monkeypatch.setattr(survey, "_listed", listed)
 
 
 @pytest.mark.parametrize("before", [True, False])
@@ -204,14 +204,14 @@ def test_nothing_is_numbered_past_a_message_that_cannot_be_found_just_now(
     theirs(bench, "2 :first", "3 :second")
     with monkeypatch.context() as restless:  # it is renamed all the time, and no listing shows it
         restless.setattr(HeldFiles, "certainly_gone", lambda *_: (set(), Listing()))
-        real = scan._listed
+        real = survey._listed
 
-        def listed(files: HeldFiles) -> tuple[scan._CurMtime, dict[str, str]]:
-            mtime, seen = real(files)
-            del seen["first"]
-            return mtime, seen
+        def listed(files: FolderFiles) -> tuple[Listing, int, bool, list[str]]:
+            listing, *others = real(files)
+            del listing.cur["first"]
+            return listing, *others
 
-        restless.setattr(scan, "_listed", listed)
+        restless.setattr(survey, "_listed", listed)
         bench.look()
         assert list(bench.names()) == [1]
         with pytest.raises(MailError) as refused:
