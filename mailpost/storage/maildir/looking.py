@@ -3,8 +3,9 @@
 A look is a glance in the writer lane; if that finds the directories changed it is a survey in a reader lane, which is
 then applied in the writer lane, a slice at a time. So nobody else waits for a large folder.
 
-A program that changes a large folder without pause would have every command wait for a look. Once a look has shown that
-(`restless`), commands are answered with what is known, and looks go on behind, with pauses, until the folder is quiet.
+A program that changes a large folder without pause would have every command wait for a look. Once two looks in a row
+have shown that (`restless`), commands are answered with what is known, and looks go on behind, with pauses, until the
+folder is quiet. One look proves nothing: our own renames may have been in its way.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from mailpost.storage.maildir.scan import Then
 from mailpost.storage.maildir.workers import Workers
 
 PATIENCE = 0.04
-"""Seconds: a look that took longer, of a folder that was changed meanwhile, is the last that commands wait for."""
+"""Seconds: looks that take longer, of a folder that is changed meanwhile, are not waited for again and again."""
 PAUSE_SECONDS = 0.04
 """Between two looks at a restless folder."""
 _MOST_SURVEYS = 8
@@ -105,22 +106,26 @@ class Looking:
     async def _look(self, mailbox: MaildirMailbox, waiters: list[Deferred[None]]) -> None:
         """Look at an open folder, until it is quiet if it is restless; that keeps nobody waiting."""
         begun = self._clock.seconds()
+        unsteady = 0
         problem: Failure | None = None
 
         def surveyed(steady: bool) -> None:
-            if not (steady or mailbox.restless) and self._clock.seconds() - begun > PATIENCE:
+            nonlocal unsteady
+            unsteady = 0 if steady else unsteady + (self._clock.seconds() - begun > PATIENCE)
+            if unsteady > 1 and not mailbox.restless:
                 mailbox.restless = True
                 self._wake(mailbox, waiters)
 
-        mailbox.dirty = False
         try:
-            steady = await self.look(mailbox.folder, waited=False, surveyed=surveyed)
-            self._looked(mailbox.folder.number)
-            while mailbox.restless and not (steady or mailbox.live.gone or mailbox.watch is None or self._closed):
-                await self._pause()
+            again = True
+            while again:
                 mailbox.dirty = False
                 steady = await self.look(mailbox.folder, waited=False, surveyed=surveyed)
                 self._looked(mailbox.folder.number)
+                gone = mailbox.live.gone or mailbox.watch is None or self._closed
+                again = not (steady or gone) and unsteady > 0
+                if again and mailbox.restless:
+                    await self._pause()
         except MailError as error:
             mailbox.dirty = True
             if error.kind is not ErrorKind.NO_SUCH_FOLDER:
