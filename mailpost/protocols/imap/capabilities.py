@@ -24,6 +24,7 @@ ALWAYS = (
     "UTF8=ACCEPT",
     "LIST-EXTENDED",
     "LIST-STATUS",
+    "COMPRESS=DEFLATE",
 )
 """What every session has, whatever the store."""
 QUOTA = ("QUOTA", "QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE")

@@ -29,6 +29,7 @@ from mailpost.protocols.imap.commands.context import Authentication, Completed, 
 from mailpost.protocols.imap.commands.select import leave
 from mailpost.protocols.imap.commands.table import CommandSpec, Reports
 from mailpost.protocols.imap.incoming import Incoming
+from mailpost.protocols.imap.layers import Layers
 from mailpost.protocols.imap.lines import Lines
 from mailpost.protocols.imap.outgoing import Outgoing, printable
 from mailpost.protocols.imap.peer import STOCK, Connection
@@ -82,7 +83,7 @@ class Session:
         self._reading = True
         self._in_turn = False
         self._bad_commands = 0
-        self._upgrading = False
+        self._layers = Layers(connection, self._decoder, settings.pipelined_octets, self._close_behind)
         self._closing = ""
         self._goodbye = b""
         """Why the connection is to end, when it is, and what is still to be said then."""
@@ -91,6 +92,9 @@ class Session:
         self.drained = self._outgoing.drained
         self.flush = self._outgoing.flush
         self.write_later = self._outgoing.write_later
+        self.capabilities = connection.listCapabilities
+        self.start_tls = self._layers.start_tls
+        self.compress = self._layers.compress
 
     # -- what the connection tells
 
@@ -101,7 +105,8 @@ class Session:
             self._lines.look()
         elif self._task is None:
             self.proceed()
-        if self._task is not None and self._reading and self._decoder.buffered > self.settings.pipelined_octets:
+        waits = self._task is None or self._lines.awaited
+        if not waits and self._reading and self._decoder.buffered > self._layers.ahead:
             self._read(False)
 
     def connection_lost(self) -> None:
@@ -181,10 +186,6 @@ class Session:
             self._account = IMailAccount(self._connection.account)
         return self._account
 
-    def capabilities(self) -> list[bytes]:
-        """What is announced in the present state."""
-        return self._connection.listCapabilities()
-
     def select(self, selected: SelectedMailbox) -> None:
         """Enter the selected state."""
         self.selected = selected
@@ -218,15 +219,17 @@ class Session:
         self._connection.state = State.AUTHENTICATED.value
         self._decoder.limits = self.settings.after_login
 
-    def start_tls(self) -> None:
-        """Begin TLS behind this command's answer; nothing that came before it may be taken as encrypted.
+    def log_out(self) -> None:
+        """Be not authenticated, as before login. RFC: 8437 §3, §4.1"""
+        self.deselect()
+        self.enabled.clear()
+        self._account = None
+        self._connection.logged_out()
+        self._decoder.limits = self.settings.before_login
+        self._layers.uncompress()
 
-        RFC: 3501 §6.2.1, 9051 §6.2.1
-        """
-        if self._decoder.buffered:
-            self._closing = "commands behind STARTTLS"
-            raise ParseError("Nothing may be sent behind STARTTLS until TLS is there")
-        self._upgrading = True
+    def _close_behind(self, reason: str) -> None:
+        self._closing = reason
 
     # -- the loop
 
@@ -250,8 +253,9 @@ class Session:
             if type(event) is CommandLine:
                 await self._guarded(self._command(event))
                 self._incoming.abort()
-                if self._upgrading:
-                    self._upgrade()
+                if self._layers.due:
+                    self.flush()
+                    self._layers.change()
             else:
                 await self._other(event)
             if self._outflow.paused:
@@ -279,16 +283,10 @@ class Session:
     def _end(self) -> None:
         self.write(self._goodbye)
         self.flush()
+        self._connection.hang_up(self._closing)
         if not self._reading:
             # TLS ends when the client has agreed, which must be read.
             self._read(True)
-        self._connection.hang_up(self._closing)
-
-    def _upgrade(self) -> None:
-        self._upgrading = False
-        self.flush()
-        self.enabled.clear()
-        self._connection.upgrade()
 
     def _read(self, reading: bool) -> None:
         self._reading = reading

@@ -1,6 +1,7 @@
 """Commands about the connection and who is on it, and those without arguments.
 
-RFC: 3501 §6.1, §6.2, §6.4, 9051 §6.1, §6.2, 2971 (ID), 5161 (ENABLE), 2177 §3 (IDLE), 3691 §2, 4959 (SASL-IR)
+RFC: 3501 §6.1, §6.2, §6.4, 9051 §6.1, §6.2, 2971 (ID), 5161 (ENABLE), 2177 §3 (IDLE), 3691 §2, 4959 (SASL-IR),
+4978 §5 (COMPRESS)
 """
 
 from __future__ import annotations
@@ -63,6 +64,11 @@ class Enable:
 
     capabilities: tuple[str, ...]
     """In capitals."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compress:
+    """COMPRESS with DEFLATE. RFC: 4978 §3"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +140,15 @@ def parse_enable(reader: Reader) -> Enable:
         reader.space()
         found.append(reader.word("a capability").decode("ascii"))
     return Enable(tuple(found))
+
+
+def parse_compress(reader: Reader) -> Compress:
+    """COMPRESS SP algorithm"""
+    reader.space()
+    if reader.word("DEFLATE") != b"DEFLATE":
+        raise ParseError("There is no compression but DEFLATE")
+    reader.end()
+    return Compress()
 
 
 def parse_id(reader: Reader) -> Id:

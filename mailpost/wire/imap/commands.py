@@ -17,6 +17,7 @@ from mailpost.wire.imap.anytime import (
     Capability,
     Check,
     Close,
+    Compress,
     Enable,
     Id,
     Idle,
@@ -26,6 +27,7 @@ from mailpost.wire.imap.anytime import (
     StartTls,
     Unselect,
     parse_authenticate,
+    parse_compress,
     parse_enable,
     parse_id,
     parse_login,
@@ -107,6 +109,7 @@ __all__ = [
     "Check",
     "Close",
     "Command",
+    "Compress",
     "Copy",
     "Create",
     "Delete",
@@ -156,6 +159,7 @@ Command = (
     | Capability
     | Check
     | Close
+    | Compress
     | Copy
     | Create
     | Delete
@@ -215,6 +219,7 @@ _ALONE: dict[bytes, Command] = {
 _PARSERS: dict[bytes, Callable[[Reader], Command]] = {
     b"APPEND": parse_append,
     b"AUTHENTICATE": parse_authenticate,
+    b"COMPRESS": parse_compress,
     b"COPY": parse_copy,
     b"CREATE": parse_create,
     b"DELETE": parse_delete,

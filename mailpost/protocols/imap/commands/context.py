@@ -129,6 +129,9 @@ class Context(Protocol):
     def start_tls(self) -> None:
         """Begin TLS when this command has been answered. Raises ParseError when the client did not wait for that."""
 
+    def compress(self) -> None:
+        """Begin compression when this command has been answered. Raises ParseError likewise, or when it is active."""
+
     async def log_in(self, login: Awaitable[LoggedIn]) -> None:
         """Become authenticated when this login succeeds. Raises what it raises."""
 

@@ -67,6 +67,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
     CommandSpec("LOGIN", NOT_AUTHENTICATED, authenticate.login),
     CommandSpec("AUTHENTICATE", NOT_AUTHENTICATED, authenticate.authenticate),
     CommandSpec("ENABLE", AUTHENTICATED, anytime.enable),
+    CommandSpec("COMPRESS", AUTHENTICATED, anytime.compress, Reports.NOTHING),
     CommandSpec("CHECK", SELECTED, anytime.noop),
     # Folders.
     CommandSpec("SELECT", AUTHENTICATED, select.select, Reports.NOTHING),
