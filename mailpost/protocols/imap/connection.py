@@ -230,7 +230,7 @@ class MailpostIMAP4Server(imap4.IMAP4Server):
         log_out, self._onLogout = self._onLogout, None
         self.account = None
         self.state = State.NOT_AUTHENTICATED.value
-        self.setTimeout(self.timeOut)
+        self.setTimeout(self.settings.login_timeout)
         if log_out is not None:
             log_out()
 
@@ -251,6 +251,8 @@ class MailpostIMAP4Server(imap4.IMAP4Server):
         lacks = getattr(self.session.account, "lacks", ())
         announced.update({name.encode(): None for name in OF_STORES if name not in lacks})
         announced[b"APPENDLIMIT=%d" % self.settings.message_size] = None
+        if self.settings.unauthenticate:
+            announced[b"UNAUTHENTICATE"] = None
         if self.state == "unauth":
             if self.authentication.tls is TlsState.POSSIBLE:
                 announced[b"STARTTLS"] = None

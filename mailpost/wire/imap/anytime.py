@@ -59,6 +59,11 @@ class Authenticate:
 
 
 @dataclass(frozen=True, slots=True)
+class Unauthenticate:
+    """UNAUTHENTICATE. RFC: 8437 §6"""
+
+
+@dataclass(frozen=True, slots=True)
 class Enable:
     """ENABLE."""
 

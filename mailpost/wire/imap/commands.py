@@ -25,6 +25,7 @@ from mailpost.wire.imap.anytime import (
     Logout,
     Noop,
     StartTls,
+    Unauthenticate,
     Unselect,
     parse_authenticate,
     parse_compress,
@@ -145,6 +146,7 @@ __all__ = [
     "Store",
     "Subscribe",
     "TextPart",
+    "Unauthenticate",
     "UnknownCommandError",
     "Unselect",
     "Unsubscribe",
@@ -185,6 +187,7 @@ Command = (
     | Status
     | Store
     | Subscribe
+    | Unauthenticate
     | Unselect
     | Unsubscribe
 )
@@ -212,6 +215,7 @@ _ALONE: dict[bytes, Command] = {
     b"NAMESPACE": Namespace(),
     b"NOOP": Noop(),
     b"STARTTLS": StartTls(),
+    b"UNAUTHENTICATE": Unauthenticate(),
     b"UNSELECT": Unselect(),
 }
 """Commands without arguments."""

@@ -129,6 +129,9 @@ class Context(Protocol):
     def start_tls(self) -> None:
         """Begin TLS when this command has been answered. Raises ParseError when the client did not wait for that."""
 
+    def log_out(self) -> None:
+        """Be not authenticated again, with nothing selected or enabled, and uncompressed behind this answer."""
+
     def compress(self) -> None:
         """Begin compression when this command has been answered. Raises ParseError likewise, or when it is active."""
 
