@@ -25,6 +25,7 @@ ALWAYS = (
     "LIST-EXTENDED",
     "LIST-STATUS",
     "COMPRESS=DEFLATE",
+    "INPROGRESS",
 )
 """What every session has, whatever the store."""
 QUOTA = ("QUOTA", "QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE")

@@ -34,8 +34,9 @@ class Layers:
         """The command that has been answered changes something."""
         return self._change is not None
 
-    def change(self) -> None:
-        """All that was written has been sent: do it."""
+    def change(self, flush: Callable[[], None]) -> None:
+        """Do it, behind what was written."""
+        flush()
         change, self._change = self._change, None
         if change is not None:
             change()

@@ -33,6 +33,7 @@ from mailpost.protocols.imap.layers import Layers
 from mailpost.protocols.imap.lines import Lines
 from mailpost.protocols.imap.outgoing import Outgoing, printable
 from mailpost.protocols.imap.peer import STOCK, Connection
+from mailpost.protocols.imap.progress import Progress
 from mailpost.protocols.imap.selected import SelectedMailbox
 from mailpost.protocols.imap.settings import ImapSettings
 from mailpost.protocols.login import LoggedIn
@@ -92,6 +93,8 @@ class Session:
         self.drained = self._outgoing.drained
         self.flush = self._outgoing.flush
         self.write_later = self._outgoing.write_later
+        self._progress = Progress(clock, self._outgoing, lambda: self.tag if self.busy else None)
+        self.progress = self._progress.counted
         self.capabilities = connection.listCapabilities
         self.start_tls = self._layers.start_tls
         self.compress = self._layers.compress
@@ -105,13 +108,13 @@ class Session:
             self._lines.look()
         elif self._task is None:
             self.proceed()
-        waits = self._task is None or self._lines.awaited
-        if not waits and self._reading and self._decoder.buffered > self._layers.ahead:
+        if self._task and self._reading and not self._lines.awaited and self._decoder.buffered > self._layers.ahead:
             self._read(False)
 
     def connection_lost(self) -> None:
         """The connection is gone: stop what is running and give everything back."""
         self._lost = True
+        self._progress.stop()
         if self._task is not None:
             self._task.cancel()
         self._incoming.abort()
@@ -240,6 +243,7 @@ class Session:
         self._in_turn = False
         if not task.called:
             self._task = task
+            self._progress.watch()
             self.flush()
         task.addBoth(self._stopped)
 
@@ -254,8 +258,7 @@ class Session:
                 await self._guarded(self._command(event))
                 self._incoming.abort()
                 if self._layers.due:
-                    self.flush()
-                    self._layers.change()
+                    self._layers.change(self.flush)
             else:
                 await self._other(event)
             if self._outflow.paused:
@@ -343,14 +346,13 @@ class Session:
         spec = cast(CommandSpec, found)
         self._outflow.register()
         self._outgoing.command_running = True
-        completed = await spec.handler(self, request.command)
+        self._progress.command += 1
+        completed = await spec.handler(self, request.command) or Completed()
         if self.selected is not None and spec.reports is not Reports.NOTHING:
             await self.report_changes(spec.reports is Reports.ALL or words[1].upper() == b"UID")
         self._bad_commands = 0
-        completed = completed or Completed()
-        status = b"OK" if completed.ok else b"NO"
         text = completed.text or request.name.encode() + b" completed"
-        self._outgoing.tagged(self.tag, status, text, completed.code)
+        self._outgoing.tagged(self.tag, b"OK" if completed.ok else b"NO", text, completed.code)
 
     def _parsed(self, line: CommandLine, found: object | None) -> Request:
         try:

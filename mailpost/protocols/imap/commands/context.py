@@ -104,10 +104,16 @@ class Context(Protocol):
     # -- output
 
     def write(self, data: bytes | Sequence[bytes]) -> None:
-        """Add whole or part lines (CRLF included) to the output. Nothing is sent per call: chunks are joined."""
+        """Add whole or part lines (CRLF included) to the output. Nothing is sent per call: chunks are joined.
+
+        Lines are whole whenever something is awaited: an untagged response may come between.
+        """
 
     async def drained(self) -> None:
         """Hand over what has been written; wait while the client is not reading. Call it per 64 KiB or batch."""
+
+    def progress(self, done: int, goal: int) -> None:
+        """So many of so many things are done, in case the client is to be told. All that was written is whole lines."""
 
     def continuation(self, text: bytes) -> None:
         """Send "+ text" now, with all that was written before it."""

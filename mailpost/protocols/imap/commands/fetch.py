@@ -305,6 +305,7 @@ async def _from_store(context: Context, plan: _Plan, uids: list[int]) -> bool:
             come += len(batch)
             coming = Deferred.fromCoroutine(_following(rows)) if come < len(uids) else None
             answered += await _answer(context, plan, needs, batch, held=held, hold=hold)
+            context.progress(come, len(uids))
             if coming is None:
                 break
             await context.drained()
