@@ -41,6 +41,7 @@ OF_STORES = (
     "REPLACE",
     "OBJECTID",
     "SAVEDATE",
+    "PREVIEW",
     "CREATE-SPECIAL-USE",
     *QUOTA,
 )
