@@ -15,20 +15,25 @@ import socket
 import statistics
 import sys
 import time
+from base64 import encodebytes
 from itertools import count, cycle
 from threading import Barrier, Thread
 
 SIZES = {"4 KB": 4 << 10, "400 KB": 400 << 10}
 CONNECTIONS = (1, 8)
+PAUSE = 2.0
+"""Seconds between two turns: what one server writes behind is not to fall into the other's."""
 
 
 def message(size: int, number: int) -> bytes:
-    """A message of about so many octets, no two alike."""
+    """A message of about so many octets, no two alike: a small one is text, a large one is an attachment."""
     head = (
         f"From: Eve <eve@example.net>\r\nTo: somebody@example.org\r\nSubject: number {number}\r\n"
         f"Message-ID: <{number}.{time.time_ns()}@example.net>\r\n"
         "Date: Wed, 25 Nov 2026 12:00:00 +0000\r\nContent-Type: text/plain\r\n\r\n"
     ).encode()
+    if size > 100_000:
+        return head + encodebytes(bytes(range(1, 256)) * (size // 347)).replace(b"\n", b"\r\n")
     line = b"The quick brown fox jumps over the lazy dog, and nobody knows why it does that.\r\n"
     return head + line * ((size - len(head)) // len(line) + 1)
 
@@ -128,9 +133,12 @@ def main() -> None:
             for turn in range(options.rounds + 1):
                 for name in servers if turn % 2 else reversed(servers):
                     rates[name].append(measure(servers[name], options.users, connections, size, total))
+                    time.sleep(PAUSE)
             medians = [statistics.median(each[1:]) for each in rates.values()]
-            ratios = [second / first for first, second in zip(*list(rates.values())[:2], strict=True)][1:] if len(servers) > 1 else []
-            ratio = f"{statistics.median(ratios):.3f}" if len(servers) > 1 else ""
+            ratio = ""
+            if len(servers) > 1:
+                mine, theirs = list(rates.values())[:2]
+                ratio = f"{statistics.median(b / a for a, b in zip(mine[1:], theirs[1:], strict=True)):.3f}"
             row = " | ".join(f"{median:.0f}" for median in medians)
             print(f"| {label} | {connections} | {row} | {ratio} |")  # noqa: T201
             sys.stdout.flush()

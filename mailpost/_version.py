@@ -1,3 +1,3 @@
 """The version of mailpost: year.month.micro."""
 
-__version__ = "26.11.0.dev0"
+__version__ = "26.11.1.dev0"

@@ -27,6 +27,10 @@ class User:
     """How much mail this user may have, where the directory says so."""
     verifiers: tuple[Verifier, ...] = ()
     """Of this password, for SCRAM. A password that is stored as it is needs none."""
+    senders: frozenset[str] = frozenset()
+    """Addresses that this user may send from beside those of his own, and `@domain` for whole domains; casefolded."""
+    sent_copies: bool | None = None
+    """Whether this user's sent mail is filed, where the directory says so."""
 
 
 def checked_user(name: bytes | str) -> str:

@@ -2,10 +2,10 @@
 
     name:{SCHEME}hash:uid:gid:gecos:home:shell:extra fields
 
-Only the name, the password, `nologin` and limits on room (`accounts.quotarules`) mean something here; the rest is
-Dovecot's and stays as it is, and so do comments and lines that cannot be read. The file is read again when its
-modification time, size or inode changes, looked at once a second at most, in a worker thread. A bad line is a warning
-with its number and does not take the others down.
+Only the name, the password, `nologin`, limits on room (`accounts.quotarules`), `mailpost_senders=address,@domain` and
+`mailpost_sent_copies=yes` (or no) mean something here; the rest is Dovecot's and stays as it is, and so do comments and
+lines that cannot be read. The file is read again when its modification time, size or inode changes, looked at once a
+second at most, in a worker thread. A bad line is a warning with its number and does not take the others down.
 
 The SCRAM verifiers of a user stand in a line of their own, which is a comment to Dovecot; an extra field it would hand
 to whoever asks it for a login, and write to its log.
@@ -51,6 +51,8 @@ _SCRAM_LINE = "#mailpost_scram:"
 _UNUSED_DECOY = User("", "{PBKDF2}$1$none$50000$" + "0" * 40)
 _LOCKED = re.compile(r"[!*].*|x|")
 """What lets nobody in: no password, one behind a lock mark, or kept elsewhere, as passwd(5) has them."""
+
+_YES_NO = {"yes": True, "no": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +116,21 @@ def _parse_line(line: str) -> User:
     if not colon:
         raise ValueError(f"user {name} has no password: there is no colon behind the name")
     password = rest.partition(":")[0]
-    if _LOCKED.fullmatch(password) or any(item.partition("=")[0] == "nologin" for item in _extra(line)):
-        return User(name, "")
+    extra = dict(item.partition("=")[::2] for item in _extra(line))
+    user = User(
+        name,
+        "",
+        senders=frozenset(filter(None, extra.get("mailpost_senders", "").casefold().split(","))),
+        sent_copies=_YES_NO.get(extra.get("mailpost_sent_copies", "").casefold()),
+    )
+    if _LOCKED.fullmatch(password) or "nologin" in extra:
+        return user
     scheme_of(password)
     try:
         verifiers = verifiers_of(password)
     except HashError:  # told when somebody logs in
         verifiers = ()
-    return User(name, password, verifiers=verifiers)
+    return replace(user, password=password, verifiers=verifiers)
 
 
 def mechanisms_of(user: User) -> frozenset[str]:

@@ -12,7 +12,7 @@ from twisted.python import usage
 from mailpost.accounts.account import UserNameError
 from mailpost.accounts.directory import UserListError
 from mailpost.accounts.passwords import HashError
-from mailpost.admin import checking, commands
+from mailpost.admin import checking, commands, queueing
 from mailpost.admin.options import Options
 from mailpost.admin.sources import SourceError
 from mailpost.mail.errors import MailError
@@ -27,6 +27,10 @@ _COMMANDS: Mapping[tuple[str, ...], Callable[[Any, Any], Any]] = {
     ("user", "remove"): commands.remove_user,
     ("mailbox", "list"): commands.list_folders,
     ("mailbox", "status"): commands.show_status,
+    ("queue", "list"): queueing.list_queue,
+    ("queue", "show"): queueing.show,
+    ("queue", "retry"): queueing.retry,
+    ("queue", "remove"): queueing.remove,
     ("import",): commands.import_mail,
     ("check",): checking.check,
     ("reindex",): checking.reindex,

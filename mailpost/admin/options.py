@@ -190,12 +190,47 @@ class Backup(Configured):
         self["directory"] = Path(path)
 
 
+class QueuedOne(Configured):
+    """A command about one queued message."""
+
+    arguments = "MESSAGE"
+
+    def parseArgs(self, name: str) -> None:  # type: ignore[override]
+        """Take its name."""
+        self["names"] = [name]
+
+
+class QueuedSome(Configured):
+    """A command about queued messages."""
+
+    arguments = "MESSAGE...|--all"
+    optFlags: Sequence[Sequence[Any]] = [["all", "a", "All messages in the queue."]]
+
+    def parseArgs(self, *names: str) -> None:
+        """Take their names, unless all are meant."""
+        if bool(names) == bool(self["all"]):
+            raise usage.UsageError("name messages, or say --all")
+        self["names"] = list(names)
+
+
+class Queue(_Group):
+    """Commands about mail that waits to be sent."""
+
+    subCommands = [
+        ["list", None, Configured, "List what waits, for whom, and why."],
+        ["show", None, QueuedOne, "Show one message."],
+        ["retry", None, QueuedSome, "Send messages again now."],
+        ["remove", None, QueuedSome, "Remove messages; nobody is told."],
+    ]
+
+
 class Options(_Group):
     """Everything."""
 
     subCommands = [
         ["user", None, User, "Users: add, passwd, quota, list, remove."],
         ["mailbox", None, Mailbox, "Folders of a user: list, status."],
+        ["queue", None, Queue, "Mail that waits to be sent: list, show, retry, remove."],
         ["import", None, Import, "Bring in mail of other programs."],
         ["check", None, Check, "Whether files, index and cache agree; --repair."],
         ["reindex", None, Reindex, "Build the index anew."],

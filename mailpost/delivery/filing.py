@@ -16,6 +16,7 @@ from zope.interface import implementer
 from mailpost.delivery.body import Body, Room, Run
 from mailpost.delivery.interfaces import IDeliveryFilter, IReceiver, IRecipients, ITransaction
 from mailpost.delivery.message import AT_ONCE, Message
+from mailpost.delivery.openaccounts import OpenAccounts
 from mailpost.delivery.records import Elsewhere, LocalUser, Target
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.transport import Client, ForwardPath, ReversePath
@@ -58,7 +59,7 @@ class LocalReceiver:
         spool: Path | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self.store = store
+        self.accounts = OpenAccounts(store, now)
         self.recipients = recipients
         self.hostname = hostname
         self.filters = filters
@@ -120,7 +121,7 @@ class LocalTransaction:
         Raises:
             MailError: OVER_QUOTA, UNAVAILABLE.
         """
-        account: IMailAccount = await settled(self._receiver.store.account(user))
+        account: IMailAccount = await self._receiver.accounts.open(user)
         keep = False
         try:
             limit = account.quota_limit

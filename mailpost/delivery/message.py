@@ -19,12 +19,13 @@ from mailpost.delivery import trace
 from mailpost.delivery.body import Body, Room
 from mailpost.delivery.folders import file_messages, is_there, make_folder, meant_folder
 from mailpost.delivery.interfaces import IDeliveryFilter, IReceiver, ITransaction
+from mailpost.delivery.openaccounts import OpenAccounts
 from mailpost.delivery.records import Arrival, FileInto, LocalUser, Target
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.flags import Flags
 from mailpost.mail.foldertree import INBOX, known_name
 from mailpost.mail.transport import Client, ForwardPath, ReversePath
-from mailpost.storage.interfaces import IMailAccount, IMailStore
+from mailpost.storage.interfaces import IMailAccount
 from mailpost.storage.offload import settled
 from mailpost.storage.records import NewMessage
 
@@ -39,7 +40,7 @@ _log = Logger()
 class Office(Protocol):
     """What all messages of a `filing.LocalReceiver` share."""
 
-    store: IMailStore
+    accounts: OpenAccounts
     hostname: str
     filters: Sequence[IDeliveryFilter]
     elsewhere: IReceiver | None
@@ -121,7 +122,7 @@ class Message:
 
     async def _file(self, user: LocalUser, recipient: ForwardPath) -> str:
         """Into the user's folders, as the filters want it: what was done."""
-        account: IMailAccount = await settled(self._office.store.account(user.name))
+        account: IMailAccount = await self._office.accounts.open(user.name)
         try:
             top = trace.return_path(self._sender) + trace.delivered_to(recipient.address) + self._received
             plan = filtering.Plan()

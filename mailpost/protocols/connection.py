@@ -184,7 +184,6 @@ def _uncount(counter: Counter[K], key: K) -> None:
         del counter[key]
 
 
-@implementer(IPushProducer)
 def send_now(transport: Any) -> None:
     """Let a TCP transport send what it was given, without waiting for the reactor to find that it can.
 
@@ -194,6 +193,7 @@ def send_now(transport: Any) -> None:
         transport.doWrite()
 
 
+@implementer(IPushProducer)
 class Outflow:
     """Output to a client that may read slowly: what is written is bounded since writers wait for `resumed`.
 

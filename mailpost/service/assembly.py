@@ -23,6 +23,7 @@ from mailpost.accounts.directory import PasswordFile, Run, parse, scram_note
 from mailpost.accounts.realm import MailRealm
 from mailpost.accounts.stock import StockAccount
 from mailpost.delivery.interfaces import IDeliveryFilter, IRecipients
+from mailpost.delivery.sent import WatchedStore
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.protocols.imap.connection import IMAPFactory
 from mailpost.protocols.imap.settings import ImapSettings
@@ -37,7 +38,8 @@ from mailpost.service.clockwatch import ClockWatch
 from mailpost.service.config import Config, ConfigError
 from mailpost.service.delivering import local_receiver, recipients_of, require_recipients, survey_recipients
 from mailpost.service.places import place
-from mailpost.service.server import ClosableFactory, Listener, MailServer
+from mailpost.service.sending import copies_wanted, finder, require_queue, sending, sends_mail
+from mailpost.service.server import ClosableFactory, Listener, MailServer, Runner
 from mailpost.service.tls import Certificate, CertificateError
 from mailpost.service.unixsockets import require_folder, socket_path
 from mailpost.storage.interfaces import IMailStore
@@ -252,24 +254,33 @@ def build(
         recipients = recipients_of(config, reactor, directory, checkers, run)
     known = checker(directory, reactor, run, checkers)
     store = open_store(config, reactor, directory)
-    portal = Portal(MailRealm(store, lambda account: StockAccount(account, reactor)), [known])
+    find = finder(directory, checkers)
+    served = WatchedStore(store, copies_wanted(config, find)) if sends_mail(config) else store
+    portal = Portal(MailRealm(served, lambda account: StockAccount(account, reactor)), [known])
     penalties = Penalties(reactor)
     shared: dict[str, Any] = {"mechanisms": known, "tls": tls, "clock": reactor, "penalties": penalties}
     factories: dict[str, ClosableFactory] = {
         "imap": IMAPFactory(portal, imap_settings(config), **shared),
         "pop3": POP3Factory(portal, pop3_settings(config), **shared),
     }
+    runners: list[Runner] = [ClockWatch(reactor)]
     receiver = None
     if recipients is not None:
-        receiver = local_receiver(config, store, recipients, filters, lambda work: spooling.read("delivery", work))
+
+        def in_thread(function: Callable[[], Any]) -> Deferred[Any]:
+            return spooling.read("delivery", function)
+
+        receiver = local_receiver(config, store, recipients, filters, in_thread)
+        submission, queue = sending(config, reactor, store=store, find=find, local=receiver, run=in_thread)
+        runners += [queue] if queue is not None else []
         factories["lmtp"] = LMTPFactory(receiver, lmtp_settings(config), clock=reactor)
-        factories["submission"] = SubmissionFactory(portal, receiver, submission_settings(config), **shared)
+        factories["submission"] = SubmissionFactory(portal, submission, submission_settings(config), **shared)
     return MailServer(
         listeners(config, reactor),
         factories,
         store=store,
-        runners=[ClockWatch(reactor)],
         receiver=receiver,
+        runners=runners,
         workers=(spooling, hashing),
         certificate=tls,
     )
@@ -288,6 +299,7 @@ def survey(config: Config, reactor: Any, checkers: Sequence[ICredentialsChecker]
         lambda: certificate(config, reactor),
         lambda: require_users(config, checkers),
         lambda: require_recipients(config, checkers),
+        lambda: require_queue(config),
     )
     for part in parts:
         try:
@@ -298,6 +310,8 @@ def survey(config: Config, reactor: Any, checkers: Sequence[ICredentialsChecker]
         raise ConfigError(problems)
     lines = [f"{listener.name}: {listener.description}" for listener in found]
     lines.append(f"mail: {config.storage.maildir}")
+    if config.smarthost.host:
+        lines.append(f"smarthost: {config.smarthost.host}, queue in {config.smarthost.queue}")
     if config.users.file is not None:
         listing = parse(config.users.file.read_text(errors="replace"))
         lines.append(f"users: {len(listing.users)} in {config.users.file}")

@@ -20,7 +20,7 @@ VERSION = 1
 Size = NewType("Size", int)
 """Octets; in a file also text such as "64K" or "50M"."""
 Seconds = NewType("Seconds", int)
-"""Whole seconds; in a file also text such as "90s", "30m" or "1h"."""
+"""Whole seconds; in a file also text such as "90s", "30m", "1h" or "5d"."""
 Pattern = NewType("Pattern", str)
 """A path with {user}, or {local} and {domain}, in it; absolute once it has been read."""
 
@@ -127,6 +127,53 @@ class Lmtp:
 
 
 @dataclass(frozen=True, slots=True)
+class Submission:
+    """Mail that users send, by the listeners submission and submissions."""
+
+    check_sender: bool = True
+    """Users send only from addresses that are theirs: mail for such an address comes to that user alone, or the line of
+    the users file lists it: `mailpost_senders=sales@example.org,@example.net`."""
+    check_from: bool = True
+    """The From field of a message names only such addresses."""
+    null_sender: bool = False
+    """Mail without a sender's address (MAIL FROM:<>) is taken, as programs send it that answer mail."""
+    sent_copies: bool = True
+    """What a user sends is filed in the folder for sent mail; a copy that the client files itself takes the place of
+    ours. A line of the users file can say otherwise for its user: `mailpost_sent_copies=no`."""
+    hide_client: bool = False
+    """Who gets the message is not told from which address it was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Smarthost:
+    """The server that takes what users send to others. Without one, mail for others is refused."""
+
+    host: str = field(default="", metadata=_example("smtp.example.net"))
+    """Its name, as its certificate has it."""
+    port: int = 587
+    """587 for submission, 465 with TLS from the first octet, 25 between servers."""
+    tls: str = "starttls"
+    """"starttls": by STARTTLS, or nothing is sent; "implicit": from the first octet; both with a certificate that is
+    verified. "opportunistic": by STARTTLS if it is offered, whatever the certificate is; "none": not at all."""
+    ca_file: Path | None = field(default=None, metadata=_example("ca.pem"))
+    """Certificates, PEM, by which its certificate is verified. The default is what the system trusts."""
+    user: str = field(default="", metadata=_example("example"))
+    """Who logs in there. The default is nobody."""
+    password_file: Path | None = field(default=None, metadata=_example("smarthost-password"))
+    """A file whose first line is the password. It is read for each connection."""
+    queue: Path | None = field(default=None, metadata=_example("/var/spool/mailpost"))
+    """The folder in which messages wait, made if it is not there. It belongs to the user that the server runs as."""
+    retry_after: tuple[Seconds, ...] = tuple(Seconds(60 * each) for each in (1, 5, 15, 30, 60, 120, 240))
+    """How long a message waits after each attempt; the last one holds for all further attempts."""
+    warn_after: Seconds = Seconds(4 * 60 * 60)
+    """The sender is told of a message that is still here after so long."""
+    give_up: Seconds = Seconds(5 * 24 * 60 * 60)
+    """A message that could not be sent for so long goes back to its sender."""
+    connections: int = 4
+    """Connections to it at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tls:
     """Encryption. Both files are read again when they change, or on SIGHUP."""
 
@@ -213,6 +260,8 @@ class Config:
     imap: Imap = field(default_factory=Imap)
     lmtp: Lmtp = field(default_factory=Lmtp)
     recipients: Recipients = field(default_factory=Recipients)
+    submission: Submission = field(default_factory=Submission)
+    smarthost: Smarthost = field(default_factory=Smarthost)
     server: Server = field(default_factory=Server)
     users: Users = field(default_factory=Users)
     tls: Tls = field(default_factory=Tls)
@@ -229,6 +278,8 @@ SECTIONS: Mapping[str, type[Any]] = {
     "listen": Listen,
     "imap": Imap,
     "lmtp": Lmtp,
+    "submission": Submission,
+    "smarthost": Smarthost,
     "tls": Tls,
     "folders": Folders,
     "limits": Limits,

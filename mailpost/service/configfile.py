@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from mailpost.delivery.outgoing.smarthost import Security
 from mailpost.mail.errors import MailError
 from mailpost.mail.foldertree import INBOX, canonical_name
 from mailpost.protocols.lmtp.xclient import Trusted
@@ -146,6 +147,24 @@ class _Reader:
         if re.search(r'[\s@<>"]', config.recipients.detail_separator):
             self._problem(("recipients", "detail_separator"), 'must be something such as "+", or "" for none')
 
+        self._check_smarthost(config)
+
+    def _check_smarthost(self, config: Config) -> None:
+        settings = config.smarthost
+        known = [each.value for each in Security]
+        if settings.tls not in known:
+            self._problem(("smarthost", "tls"), f"must be one of {', '.join(known)}")
+        if not settings.host:
+            return
+        if re.search(r"[\s:/@]", settings.host):
+            self._problem(("smarthost", "host"), 'must be a name such as "smtp.example.net", without port')
+        if settings.queue is None:
+            self._problem(("smarthost", "queue"), "is missing: the folder in which messages wait")
+        if not settings.retry_after:
+            self._problem(("smarthost", "retry_after"), 'must be times such as ["1m", "1h"]')
+        if bool(settings.user) != (settings.password_file is not None):
+            self._problem(("smarthost",), "user and password_file go together")
+
     def _check_folders(self, config: Config) -> None:
         named = {each.name: getattr(config.folders, each.name) for each in fields(Folders)}
         names = [name for name in named.values() if name]
@@ -225,7 +244,7 @@ def _count(value: object) -> int:
 
 
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-_TIMES = {"s": 1, "m": 60, "h": 3600}
+_TIMES = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def _size(value: object) -> Size:
@@ -237,11 +256,17 @@ def _size(value: object) -> Size:
 
 
 def _seconds(value: object) -> Seconds:
-    found = re.fullmatch(r"(\d{1,9})([smh])", value) if isinstance(value, str) else None
+    found = re.fullmatch(r"(\d{1,9})([smhd])", value) if isinstance(value, str) else None
     seconds = int(found[1]) * _TIMES[found[2]] if found else value
     if not isinstance(seconds, int) or isinstance(seconds, bool) or not 0 < seconds < 10**9:
         raise _BadValueError('must be a number of seconds above 0, or text such as "90s" or "30m"')
     return Seconds(seconds)
+
+
+def _several_seconds(value: object) -> tuple[Seconds, ...]:
+    if not isinstance(value, list):
+        raise _BadValueError('must be a list of times: ["1m", "1h"]')
+    return tuple(map(_seconds, value))
 
 
 _CONVERSIONS: dict[object, Callable[[object], object]] = {
@@ -251,4 +276,5 @@ _CONVERSIONS: dict[object, Callable[[object], object]] = {
     tuple[str, ...]: _texts,
     Size: _size,
     Seconds: _seconds,
+    tuple[Seconds, ...]: _several_seconds,
 }

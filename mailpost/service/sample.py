@@ -39,13 +39,20 @@ def _setting(each: Field[Any], section: type[Any]) -> Iterator[str]:
 
 
 def _toml(value: object, each: Field[Any]) -> str:
+    if isinstance(value, tuple) and "Seconds" in str(each.type):
+        return f"[{', '.join(json.dumps(_seconds_text(item)) for item in value)}]"
     if isinstance(value, tuple):
         return f"[{', '.join(json.dumps(item) for item in value)}]"
     if isinstance(value, int) and not isinstance(value, bool) and "Size" in str(each.type):
         return json.dumps(_size_text(Size(value)))
     if isinstance(value, int) and "Seconds" in str(each.type):
-        return json.dumps(f"{value // 60}m" if value % 60 == 0 else f"{value}s")
+        return json.dumps(_seconds_text(value))
     return json.dumps(str(value) if isinstance(value, Path) else value)
+
+
+def _seconds_text(seconds: int) -> str:
+    unit = 86_400 if seconds % 86_400 == 0 else 3600 if seconds % 3600 == 0 else 60 if seconds % 60 == 0 else 1
+    return f"{seconds // unit}{ {86_400: 'd', 3600: 'h', 60: 'm', 1: 's'}[unit] }"
 
 
 def _size_text(size: Size) -> str:

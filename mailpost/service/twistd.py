@@ -5,6 +5,7 @@ Nothing is bound and no thread is made before the service starts: twistd forks i
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -27,6 +28,10 @@ from mailpost.service.server import CannotStartError, MailServer
 SWITCH_SECONDS = 0.001
 """How long a thread may keep the interpreter while others want it (Python: 0.005): the reactor waits so long for it
 several times in a turn, and with it everybody whose answer is ready."""
+
+COLLECTOR_THRESHOLDS = (5_000, 10, 10)
+"""When the garbage collector looks at new and older objects (Python: 700, 10, 10). Rows of a large folder are many
+objects at once and no garbage."""
 
 
 class Options(usage.Options, AuthOptionMixin):
@@ -126,6 +131,13 @@ class Started(MultiService):
         self._reactor = reactor
         self._parent: Mapping[str, Any] = options.parent or {}
         server.setServiceParent(self)  # type: ignore[no-untyped-call]
+
+    def startService(self) -> None:
+        """Begin to serve. What has been loaded by now stays, so that no pass of the garbage collector looks at it."""
+        super().startService()  # type: ignore[no-untyped-call]
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*COLLECTOR_THRESHOLDS)
 
     def privilegedStartService(self) -> None:
         """Bind the ports, or end the process with a line that says why not."""

@@ -37,6 +37,18 @@ FAILPOINTS = (
 """All places, by what has just been done: to the file of a message, the directory of a folder, a small file that is
 replaced (UID list, keywords, subscriptions), an intent, or a batch (flushed: its directories; hardened: its commit)."""
 
+QUEUE_FAILPOINTS = (
+    "queue.written",
+    "queue.placed",
+    "queue.accepted",
+    "queue.sent",
+    "queue.told",
+    "queue.updated",
+    "queue.removed",
+)
+"""The same for the outgoing queue: a message has been written and placed, its envelope too (accepted); it has been
+sent, its sender told of what could not be; its envelope has been changed, or removed before the message."""
+
 
 def armed(setting: str, die: Callable[[], object]) -> Callable[[str], None]:
     """What `passed` is under this setting: "", or the name of a place and how often it is to be passed.
@@ -47,7 +59,7 @@ def armed(setting: str, die: Callable[[], object]) -> Callable[[str], None]:
     name, _, times = setting.partition(":")
     if not name:
         return lambda place: None
-    if name not in FAILPOINTS:
+    if name not in (*FAILPOINTS, *QUEUE_FAILPOINTS):
         raise ValueError(f"there is no failpoint {name}")
     last = int(times or 1)
     passes = count(1)

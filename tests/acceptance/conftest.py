@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.acceptance import dovecot
 from tests.acceptance.server import Twistd, configured, mailpost
 from tests.corpus import messages
 
@@ -45,3 +48,24 @@ def server(tmp_path: Path) -> Iterator[Twistd]:
     """A fresh server with the users ann and bob."""
     with configured(tmp_path, users=("ann", "bob")) as running:
         yield running
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that the mail user can enter."""
+    made = Path(tempfile.mkdtemp(prefix="mailpost-dovecot-"))
+    made.chmod(0o711)
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def shared(open_folder: Path) -> Twistd:
+    """A mailpost that runs as the mail user, for trees that Dovecot serves too; not started yet."""
+    served = open_folder / "mailpost"
+    (served / "mail").mkdir(parents=True)
+    server = configured(served)
+    server.before = dovecot.AS_MAIL_USER
+    for each in (served, served / "mail", *served.iterdir()):
+        shutil.chown(each, dovecot.MAIL_USER, dovecot.MAIL_USER)
+    return server

@@ -2,7 +2,7 @@
 
 Each turn delivers, flags, expunges, copies and moves through one of them, while the other stays up with the account
 still warm. A UID never means another message, UIDVALIDITY stays, and both say the same flags. MAILPOST_TURNS is how
-many turns there are.
+many turns there are, MAILPOST_SEED makes them others.
 
 RFC: 9051 §2.3.1.1
 """
@@ -14,9 +14,7 @@ import os
 import random
 import re
 import shutil
-import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,23 +23,18 @@ import pytest
 from imapclient import IMAPClient
 
 from tests.acceptance import dovecot
-from tests.acceptance.server import Twistd, configured
+from tests.acceptance.server import Twistd
 from tests.corpus import messages
 
-TURNS = int(os.environ.get("MAILPOST_TURNS", "0"))
-SETTLED = 2.0
-"""Seconds within which mailpost has written everything to the tree, on a busy machine too."""
+TURNS = int(os.environ.get("MAILPOST_TURNS", "12"))
+SEED = os.environ.get("MAILPOST_SEED", "")
+SETTLED = 1.0
+"""Seconds within which mailpost has written everything to the tree."""
 FLAGS = (b"\\Seen", b"\\Flagged", b"\\Answered", b"\\Draft")
 KEYWORDS = (b"$Label1", b"Work", b"NonJunk", b"todo")
 FOLDERS = ("INBOX", "Archive", "Lists/Entwürfe")
 
-pytestmark = [
-    pytest.mark.skipif(bool(dovecot.missing()), reason=dovecot.missing() or "Dovecot can be run"),
-    pytest.mark.skipif(
-        not TURNS,
-        reason="MAILPOST_TURNS does not say how many: in long runs Dovecot has shown messages as empty, unexplained",
-    ),
-]
+pytestmark = pytest.mark.skipif(bool(dovecot.missing()), reason=dovecot.missing() or "Dovecot can be run")
 
 
 def letters() -> list[bytes]:
@@ -71,6 +64,8 @@ class Known:
     """UID -> digest, expunged ones too."""
     delivered: list[str] = field(default_factory=list)
     """Digests of what was put into `new` and has no UID yet."""
+    saved_unseen: bool = False
+    """The server whose turn it is has copied into it, and has not had it selected yet."""
 
 
 class Account:
@@ -81,7 +76,7 @@ class Account:
         seed: of the choices.
     """
 
-    def __init__(self, root: Path, seed: int) -> None:
+    def __init__(self, root: Path, seed: str) -> None:
         self.root = root
         self.draw = random.Random(seed)
         self.letters = letters()
@@ -117,32 +112,46 @@ class Account:
             self.change(client, name)
         for name in self.folders:
             self.compare(client, name)
-            # At the end of a turn: both see it come, and if mailpost numbers it while Dovecot gives out UIDs, Dovecot
-            # gives it another.
             self.deliver(name)
             self.compare(client, name)
         client.logout()
 
     def compare(self, client: IMAPClient, name: str) -> None:
         """Select a folder: it must be what is known."""
-        known, place = self.folders[name], (self.turns[-3:], len(self.turns), name)
+        known = self.folders[name]
+        shown = self.shown(client, name)
+        if known.saved_unseen and self.turns[-1] == "dovecot" and shown != known.messages:
+            # Dovecot (2.3) that saves into a folder notes the mtime of cur as that of the last listing, without one. If
+            # the message went into new, and what others did to cur is two seconds old, it goes on with what it knew
+            # before: a message that was expunged is there, without octets. It does so without mailpost as well. The
+            # next SELECT lists the folder.
+            shown = self.shown(client, name)
+        known.saved_unseen = False
+        assert not known.delivered, self.place(name)
+        assert shown == known.messages, self.place(name)
+
+    def shown(self, client: IMAPClient, name: str) -> dict[int, tuple[str, frozenset[bytes]]]:
+        """UID -> (digest, flags) of what the folder shows. No UID may mean another message."""
+        known = self.folders[name]
         selected: dict[bytes, Any] = client.select_folder(name)
-        assert known.uidvalidity in (0, selected[b"UIDVALIDITY"]), place
-        assert selected[b"UIDNEXT"] >= known.uidnext, place
+        assert known.uidvalidity in (0, selected[b"UIDVALIDITY"]), self.place(name)
+        assert selected[b"UIDNEXT"] >= known.uidnext, self.place(name)
         known.uidvalidity, known.uidnext = selected[b"UIDVALIDITY"], selected[b"UIDNEXT"]
-        fetched = client.fetch(client.search(), ["FLAGS", "BODY.PEEK[]"])
-        empty = [uid for uid, data in fetched.items() if data[b"BODY[]"] is None]
-        assert not empty, (place, empty)
-        shown = {
-            uid: (digest(data[b"BODY[]"]), frozenset(data[b"FLAGS"]) - {b"\\Recent"}) for uid, data in fetched.items()
-        }
-        for uid, (octets, _) in shown.items():
-            assert known.ever.setdefault(uid, octets) == octets, (place, uid)
-            if uid not in known.messages and octets in known.delivered:
-                known.delivered.remove(octets)
-                known.messages[uid] = (octets, frozenset())
-        assert not known.delivered, place
-        assert shown == known.messages, place
+        shown = {}
+        for uid, data in client.fetch(client.search(), ["FLAGS", "BODY.PEEK[]"]).items():
+            octets, flags = data[b"BODY[]"], frozenset(data[b"FLAGS"]) - {b"\\Recent"}
+            shown[uid] = digest(octets) if octets is not None else "empty", flags
+            if octets is None:
+                continue
+            assert known.ever.setdefault(uid, shown[uid][0]) == shown[uid][0], (self.place(name), uid)
+            if uid not in known.messages and shown[uid][0] in known.delivered:
+                known.delivered.remove(shown[uid][0])
+                known.messages[uid] = shown[uid][0], frozenset()
+        return shown
+
+    def place(self, name: str) -> tuple[object, ...]:
+        """Where we are."""
+        return len(self.turns), self.turns[-3:], name
 
     def change(self, client: IMAPClient, name: str) -> None:
         """Do a few things to the folder that is selected."""
@@ -152,6 +161,7 @@ class Account:
             answer = client.append(name, octets, sorted(flags))
             uid = int(re.search(rb"APPENDUID \d+ (\d+)", answer)[1])  # type: ignore[index]
             self.came(known, uid, digest(octets), flags)
+        self.deliver(name)  # both see it come, and one of them gives it its UID
         client.noop()
         for _ in range(self.draw.randint(1, 3)):
             uids, flags = self.some(known, 5), sorted(self.flags())
@@ -181,6 +191,7 @@ class Account:
         (client.move if move else client.copy)(uids, other)
         source, target = map(numbers, told["COPYUID"][-1].split()[1:])
         assert sorted(source) == sorted(uids)
+        self.folders[other].saved_unseen = True
         for old, new in zip(source, target, strict=True):
             octets, flags = known.messages.pop(old) if move else known.messages[old]
             self.came(self.folders[other], new, octets, flags)
@@ -211,32 +222,11 @@ def numbers(text: bytes) -> list[int]:
     return found
 
 
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """A folder that the mail user can enter."""
-    made = Path(tempfile.mkdtemp(prefix="mailpost-dovecot-"))
-    made.chmod(0o711)
-    yield made
-    shutil.rmtree(made)
-
-
-@pytest.fixture
-def server(place: Path) -> Twistd:
-    """A mailpost that runs as the mail user; not started yet."""
-    served = place / "mailpost"
-    (served / "mail").mkdir(parents=True)
-    server = configured(served)
-    server.before = dovecot.AS_MAIL_USER
-    for each in (served, served / "mail", *served.iterdir()):
-        shutil.chown(each, dovecot.MAIL_USER, dovecot.MAIL_USER)
-    return server
-
-
 @pytest.mark.parametrize("first", ["dovecot", "mailpost"])
-def test_turns(place: Path, server: Twistd, first: str) -> None:
-    account = Account(server.folder / "mail" / "ann", seed=len(first))
-    with dovecot.Dovecot(place / "dovecot", server.folder / "mail") as peer, server:
-        ports = {"dovecot": peer.port, "mailpost": server.port}
+def test_turns(open_folder: Path, shared: Twistd, first: str) -> None:
+    account = Account(shared.folder / "mail" / "ann", seed=first + SEED)
+    with dovecot.Dovecot(open_folder / "dovecot", shared.folder / "mail") as peer, shared:
+        ports = {"dovecot": peer.port, "mailpost": shared.port}
         order = sorted(ports, key=lambda name: name != first)
         for number in range(TURNS):
             who = order[number % 2]
@@ -244,8 +234,8 @@ def test_turns(place: Path, server: Twistd, first: str) -> None:
             if who == "mailpost":
                 time.sleep(SETTLED)
             if number % 10 == 9:
-                server.stop()
-                server.start()
+                shared.stop()
+                shared.start()
         noise = [line for line in peer.log.splitlines() if "Error" in line or "Warning" in line or "Panic" in line]
     assert not noise
-    assert "Traceback" not in server.log.read_text()
+    assert "Traceback" not in shared.log.read_text()

@@ -307,3 +307,16 @@ def test_while_the_file_could_never_be_read_nobody_is_nobody(tmp_path: Path) -> 
     time = 4.0
     assert found(directory, "joe") == user
     assert found(directory, "ann") is None
+
+
+def test_what_a_line_says_of_sending() -> None:
+    hashed = "{PBKDF2}$1$none$50000$" + "0" * 40
+    lines = [
+        f"ann:{hashed}::::::mailpost_senders=Sales@Example.org,@ann.example,, mailpost_sent_copies=no",
+        "bob:!::::::mailpost_sent_copies=Yes",
+        f"cleo:{hashed}::::::mailpost_sent_copies=perhaps",
+    ]
+    users = parse("\n".join(lines)).users
+    assert users["ann"].senders == {"sales@example.org", "@ann.example"}
+    assert (users["bob"].password, users["bob"].sent_copies, users["bob"].senders) == ("", True, frozenset())
+    assert [users[name].sent_copies for name in ("ann", "cleo")] == [False, None]

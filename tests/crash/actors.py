@@ -24,10 +24,10 @@ class RefusedError(Exception):
     """The server said NO or BAD to a command that it should have done."""
 
 
-def connected(port: int) -> imaplib.IMAP4:
-    """A client of ann."""
+def connected(port: int, user: str = "ann") -> imaplib.IMAP4:
+    """A client."""
     client = imaplib.IMAP4("127.0.0.1", port, timeout=20)
-    client.login("ann", "pass")
+    client.login(user, "pass")
     return client
 
 

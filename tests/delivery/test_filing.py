@@ -92,6 +92,7 @@ class Deliveries:
 
     def setUp(self: Any) -> None:
         self.limits = {}
+        self.receivers: list[LocalReceiver] = []
         self.store = self.open_store()
         self.work = Offload(reactor, 2)
         self.addCleanup(self.close)
@@ -104,7 +105,9 @@ class Deliveries:
         return self.limits.get(user, QuotaLimit())
 
     def receiver(self, **more: Any) -> LocalReceiver:
-        return receiver(self.store, *self.users, run=lambda function: self.work.read("delivery", function), **more)
+        made = receiver(self.store, *self.users, run=lambda function: self.work.read("delivery", function), **more)
+        self.receivers.append(made)
+        return made
 
     async def texts(self, user: str, folder: str = "INBOX") -> list[bytes]:
         """The messages without what delivery put before them."""
@@ -209,6 +212,7 @@ class Deliveries:
                 return [LocalUser(address.partition("@")[0], "Sent")]
 
         to = LocalReceiver(self.store, Everybody(), hostname="mx", run=lambda work: self.work.read("x", work))
+        self.receivers.append(to)
         verifyObject(IRecipients, recipients("ann"))
         self.assertEqual(await send(to, ["dora@anywhere.example"]), [None])
         self.assertEqual(await self.texts("dora", "Sent"), [MESSAGE])
@@ -541,6 +545,8 @@ class MaildirTests(Deliveries, TestCase):
         return MaildirStore(reactor, lambda user: self.place / user, summarise, quota=self.quota)
 
     async def close(self) -> None:
+        for each in self.receivers:
+            each.accounts.close()
         assert not [account.uses for account in self.store._accounts.values() if account.uses], "one is still open"
         await super().close()
         left = list(self.place.glob("*/**/tmp/*"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -150,11 +151,14 @@ class Stopwatch:
 
 @contextmanager
 def timed(*watches: Stopwatch) -> Iterator[None]:
-    """Let these run while the block does."""
+    """Let these run while the block does. What it reads itself is to keep them from the interpreter for no time."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(0.0005)
     for watch in watches:
         watch.start()
     try:
         yield
     finally:
+        sys.setswitchinterval(before)
         for watch in watches:
             watch.stop()

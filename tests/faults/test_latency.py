@@ -6,7 +6,8 @@ import itertools
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,21 +15,39 @@ import pytest
 from tests.acceptance.server import Twistd, configured
 from tests.faults.client import MESSAGE, Client, Stopwatch, timed
 
-MANY = int(os.environ.get("MAILPOST_FAULTS_MESSAGES", "10000"))
-"""How many messages a large folder has here; the long form has 100,000."""
 MOST_SECONDS = 0.050
-MOST_SECONDS_ONCE = 0.250
-"""What a single command may take on a machine that has other things to do as well; on a quiet one none takes 0.05."""
+"""What any command of anybody else may take."""
+QUIET_SECONDS = 0.010
+"""A machine on which one takes longer while nothing else is done has other work: as much is allowed for that."""
+ATTEMPTS = 3
+"""One of so many runs must be within the bound: no server can help a machine that stands still for a moment."""
+COMMANDS = (
+    "NOOP",
+    "FETCH 1:* (FLAGS ENVELOPE)",
+    "FETCH 7 BODY.PEEK[]",
+    "STORE 3 +FLAGS (\\Seen)",
+    "UID SEARCH SEEN",
+    "SEARCH SUBJECT message",
+    "STATUS Other (MESSAGES UNSEEN)",
+    "SELECT Other",
+    "UID FETCH 1 FLAGS",
+    "STORE 3 -FLAGS (\\Seen)",
+    "SELECT Quiet",
+)
 
 
 def deliver(folder: Path, count: int, place: str = "new") -> None:
     """Put so many messages into a folder of a Maildir, as another program would that is not ours."""
     for name in ("cur", "new", "tmp"):
         (folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
-    octets = MESSAGE.replace(b"\r\n", b"\n")
     suffix = ":2," if place == "cur" else ""
     for number in range(count):
-        (folder / place / f"1700000000.M{number:06}P1.elsewhere{suffix}").write_bytes(octets)
+        path = folder / place / f"1700000000.M{number:06}P1.elsewhere{suffix}"
+        if number % 1000 == 0:
+            file = path
+            file.write_bytes(MESSAGE.replace(b"\r\n", b"\n"))
+        else:
+            path.hardlink_to(file)
 
 
 @pytest.fixture
@@ -36,21 +55,30 @@ def server(tmp_path: Path) -> Iterator[Twistd]:
     with configured(tmp_path, users=("ann", "bob")) as running:
         for user in ("ann", "bob"):
             with Client(running.port, user) as client:
-                client.ok("CREATE Quiet")
-                for _ in range(20):
-                    assert client.append("Quiet").startswith(b"OK")
+                for folder in ("Quiet", "Other"):
+                    client.ok(f"CREATE {folder}")
+                    for _ in range(20):
+                        assert client.append(folder).startswith(b"OK")
         yield running
 
 
+@dataclass
+class Work:
+    """Something that takes long: what is done before, what is measured, and how to tell that it has been done."""
+
+    before: Callable[[Client, Path], object]
+    command: str
+    is_done: Callable[[Path], bool]
+    after: Callable[[], object] = lambda: None
+
+
 def others(port: int) -> list[Stopwatch]:
-    """Sessions that go on with their work: of another account, and of the same one in another folder."""
+    """Sessions that go on with their work: of another account, and of the same one in other folders."""
     watches = []
     for name, user in (("another account", "bob"), ("the same account", "ann")):
         client = Client(port, user)
+        commands = itertools.cycle(COMMANDS)
         client.ok("SELECT Quiet")
-        commands = itertools.cycle(
-            ("NOOP", "FETCH 1:* (FLAGS ENVELOPE)", "FETCH 7 BODY.PEEK[]", "STORE 3 +FLAGS (\\Seen)", "UID SEARCH SEEN")
-        )
 
         def step(client: Client = client, commands: Iterator[str] = commands) -> None:
             client.ok(next(commands))
@@ -59,56 +87,80 @@ def others(port: int) -> list[Stopwatch]:
     return watches
 
 
-def judge(capsys: pytest.CaptureFixture[str], what: str, seconds: float, watches: list[Stopwatch]) -> None:
-    with capsys.disabled():
-        sys.stdout.write("\n  ".join([f"\n{what} ({seconds:.2f} s)", *map(str, watches)]) + "\n")
-    for watch in watches:
-        assert watch.late < MOST_SECONDS, str(watch)
-        assert watch.worst < MOST_SECONDS_ONCE, str(watch)
-
-
-def test_deleting_a_large_folder(server: Twistd, capsys: pytest.CaptureFixture[str]) -> None:
-    deliver(server.folder / "mail/ann/.Large", MANY, "cur")
+def attempt(server: Twistd, work: Work, folder: Path) -> tuple[str, float]:
+    """Do it: a report, and by how much the longest wait of anybody else was beyond what is allowed."""
     with Client(server.port) as client:
-        client.ok("SELECT Large")
-        client.ok("UNSELECT")
-        watches = others(server.port)
+        work.before(client, folder)
+        quiet, watches = others(server.port), others(server.port)
+        with timed(*quiet):
+            time.sleep(1.5)
         begun = time.perf_counter()
         with timed(*watches):
-            client.ok("DELETE Large")
-            took = time.perf_counter() - begun
-            root = server.folder / "mail/ann"
-            while any("trash" in path.name for path in root.iterdir()):
-                time.sleep(0.1)
+            client.ok(work.command.format(folder.name[1:]))
+            answered = time.perf_counter() - begun
+            work.after()
+            while not work.is_done(folder):
+                time.sleep(0.05)
                 assert time.perf_counter() - begun < 120
-    judge(capsys, f"DELETE of {MANY} messages", took, watches)
+            time.sleep(1)  # what is done behind the answer holds nobody up either
+        done = time.perf_counter() - begun
+    lines = [f"{work.command.format(folder.name[1:])}: answered after {answered:.2f} s, done after {done:.2f} s"]
+    lines += [f"  {watch}" for watch in watches]
+    lines += [f"  {watch}, with nothing else to do" for watch in quiet]
+    usual = max(watch.worst for watch in quiet)
+    allowed = MOST_SECONDS + (usual if usual > QUIET_SECONDS else 0)
+    return "\n".join(lines), max(watch.worst for watch in watches) - allowed
 
 
-def test_the_first_sight_of_many_messages(server: Twistd, capsys: pytest.CaptureFixture[str]) -> None:
-    deliver(server.folder / "mail/ann/.Large", min(MANY, 20_000))
-    watches = others(server.port)
-    begun = time.perf_counter()
-    with timed(*watches), Client(server.port) as client:
-        lines = client.ok("SELECT Large")
-        took = time.perf_counter() - begun
-        assert b"* %d EXISTS" % min(MANY, 20_000) in lines
-        time.sleep(3)  # what is done behind the answer holds nobody up either
-    judge(capsys, f"first sight of {min(MANY, 20_000)} messages", took, watches)
+def judge(capsys: pytest.CaptureFixture[str], server: Twistd, work: Work) -> None:
+    reports = []
+    for number in range(ATTEMPTS):
+        report, excess = attempt(server, work, server.folder / f"mail/ann/.Large{number}")
+        reports.append(report)
+        with capsys.disabled():
+            sys.stdout.write(f"\n{report}\n")
+        if excess < 0:
+            return
+    pytest.fail("\n".join(reports))
+
+
+def is_empty(place: Path) -> bool:
+    with os.scandir(place) as entries:
+        return next(entries, None) is None
+
+
+def test_deleting_a_folder_of_100_000(server: Twistd, capsys: pytest.CaptureFixture[str]) -> None:
+    def before(client: Client, folder: Path) -> None:
+        deliver(folder, 100_000, "cur")
+        client.ok(f"SELECT {folder.name[1:]}")
+        client.ok("UNSELECT")
+
+    def is_done(folder: Path) -> bool:
+        return not any("trash" in name for name in os.listdir(folder.parent))
+
+    judge(capsys, server, Work(before, "DELETE {}", is_done))
+
+
+def test_the_first_sight_of_20_000_messages(server: Twistd, capsys: pytest.CaptureFixture[str]) -> None:
+    judge(
+        capsys,
+        server,
+        Work(lambda _, folder: deliver(folder, 20_000), "SELECT {}", lambda folder: is_empty(folder / "new")),
+    )
 
 
 def test_expunging_everything(server: Twistd, capsys: pytest.CaptureFixture[str]) -> None:
-    deliver(server.folder / "mail/ann/.Large", MANY, "cur")
-    with Client(server.port) as client:
-        client.ok("SELECT Large")
-        client.ok("STORE 1:* +FLAGS.SILENT (\\Deleted)")
-        time.sleep(3)
-        watches = others(server.port)
-        begun = time.perf_counter()
-        with timed(*watches):
-            client.ok("EXPUNGE")
-            took = time.perf_counter() - begun
-            cur = server.folder / "mail/ann/.Large/cur"
-            while any(cur.iterdir()):
+    with Client(server.port) as watching:
+
+        def before(client: Client, folder: Path) -> None:
+            deliver(folder, 20_000, "cur")
+            client.ok(f"SELECT {folder.name[1:]}")
+            client.ok("STORE 1:* +FLAGS.SILENT (\\Deleted)")
+            while not all(name.endswith("T") for name in os.listdir(folder / "cur")):
                 time.sleep(0.1)
-                assert time.perf_counter() - begun < 120
-    judge(capsys, f"EXPUNGE of {MANY} messages", took, watches)
+            watching.ok(f"EXAMINE {folder.name[1:]}")
+
+        def after() -> None:
+            assert sum(line.endswith(b"EXPUNGE") for line in watching.ok("NOOP")) == 20_000
+
+        judge(capsys, server, Work(before, "EXPUNGE", lambda folder: is_empty(folder / "cur"), after))

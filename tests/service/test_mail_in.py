@@ -7,6 +7,7 @@ import smtplib
 import socket
 import ssl
 import tempfile
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,11 @@ from typing import Any
 import pytest
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.internet.ssl import CertificateOptions
 from twisted.internet.threads import deferToThread
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import TestCase
 
 from mailpost.service.assembly import build, survey
@@ -22,7 +27,9 @@ from mailpost.service.config import ConfigError
 from mailpost.service.configfile import parse
 from mailpost.service.server import CannotStartError, MailServer
 
+from ..scramclient import ScramClient
 from .certificates import write_certificate
+from .test_server import Lines
 
 TEXT = """
 [server]
@@ -114,6 +121,30 @@ class Tests(TestCase):
         )
         self.assertEqual(len(self.filed("bob")), 2)
         self.assertTrue(all(b"ESMTPSA" in each for each in self.filed("bob")))
+
+    async def test_scram_bound_to_the_tls_connection(self) -> None:
+        """RFC: 5802 §6, 9266 §2, 4954 §4"""
+        self.start()
+        factory: Any = TLSMemoryBIOFactory(CertificateOptions(), True, Factory.forProtocol(Lines))
+        found: Any = await TCP4ClientEndpoint(reactor, "127.0.0.1", self.port(3)).connect(factory)
+        client: Lines = found.wrappedProtocol
+        await client.until(b"220 ")
+
+        async def says(line: bytes, until: bytes) -> bytes:
+            client.transport.write(line + b"\r\n")  # type: ignore[union-attr]
+            return await client.until(until)
+
+        self.assertIn(b"AUTH SCRAM-SHA-256-PLUS", await says(b"EHLO x", b"250 "))
+        handle = client.transport.getHandle()  # type: ignore[union-attr]
+        binding = bytes(handle.export_keying_material(b"EXPORTER-Channel-Binding", 32))
+        scram = ScramClient("SCRAM-SHA-256-PLUS", "ann", "secret", binding=binding)
+        challenge = await says(b"AUTH SCRAM-SHA-256-PLUS " + b64encode(scram.first()), b"\r\n")
+        final = await says(b64encode(scram.final(b64decode(challenge[4:]))), b"\r\n")
+        self.assertTrue(scram.trusts(b64decode(final[4:])), final)
+        self.assertIn(b"235 2.7.0", await says(b"", b"\r\n"))
+        self.assertIn(b"250 2.1.0", await says(b"MAIL FROM:<ann@example.org>", b"\r\n"))
+        client.transport.loseConnection()  # type: ignore[union-attr]
+        await client.lost
 
     async def test_nobody_relays(self) -> None:
         self.start()

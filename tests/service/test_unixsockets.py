@@ -34,7 +34,7 @@ def test_paths_of_descriptions(description: str, path: str | None) -> None:
 
 def test_a_folder_that_is_missing(folder: Path) -> None:
     require_folder(folder / "lmtp")
-    with pytest.raises(ValueError, match="there is no folder .*/away for the socket"):
+    with pytest.raises(ValueError, match=r"there is no folder .*/away for the socket"):
         require_folder(folder / "away" / "lmtp")
 
 

@@ -40,5 +40,7 @@ def test_a_place_that_is_not_there_is_refused() -> None:
 
 
 def test_the_places_are_those_in_the_code() -> None:
-    text = "".join(path.read_text() for path in Path(failpoints.__file__).parent.rglob("*.py"))
-    assert {name for name in failpoints.FAILPOINTS if f'passed("{name}")' not in text} == set()
+    storage = Path(failpoints.__file__).parent
+    for names, folder in ((failpoints.FAILPOINTS, storage), (failpoints.QUEUE_FAILPOINTS, storage.parent / "delivery")):
+        text = "".join(path.read_text() for path in folder.rglob("*.py"))
+        assert {name for name in names if f'passed("{name}")' not in text} == set()

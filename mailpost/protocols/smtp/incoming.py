@@ -83,6 +83,11 @@ class IncomingMessage:
             self.failure = reply
             self.transaction.abort()
 
+    def give_up(self) -> None:
+        """Nobody wants it any more."""
+        if self.failure is None:
+            self.transaction.abort()
+
     async def commit(self, begun: set[Commit]) -> list[Reply]:
         """Take it: the reply for each recipient. `begun` holds the work for as long as it goes on.
 

@@ -113,14 +113,14 @@ class Session:
 
     def reply_to(self, error: MailError) -> Reply:
         """The reply to an error, by its kind."""
-        note_trouble(self.dialect.name, self.client, error)
+        note_trouble(self.dialect.name, self.client if self.client.user else None, error)
         return replies.of_error(error, over_quota_permanent=self.settings.over_quota_permanent)
 
     def reset(self) -> None:
         """Forget the message under way. RFC: 5321 §4.1.1.5"""
         message, self.message = self.message, None
         if message is not None:
-            message.transaction.abort()
+            message.give_up()
         if self.state is not State.CONNECTED:
             self.state = State.READY
 

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 
 from mailpost.accounts.interfaces import ILoginMechanisms
 from mailpost.delivery.interfaces import IReceiver
-from mailpost.protocols.connection import Connections
+from mailpost.protocols.connection import Connections, tls_exporter
 from mailpost.protocols.login import LoggedIn, Login, Penalties
 from mailpost.protocols.sasl import SaslServer
 from mailpost.protocols.smtp.connection import SmtpFactory, SmtpServer
@@ -73,6 +73,7 @@ class SubmissionServer(SmtpServer):
             portal=self.factory.portal,
             allow_plaintext_auth=self.settings.allow_plaintext_auth,
             challengers=self.factory.challengers,
+            channel_binding=lambda: tls_exporter(self.transport),
         )
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:

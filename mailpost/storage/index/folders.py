@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import cast
 
@@ -25,9 +26,9 @@ class FolderRow:
     uidnext: int
     """The next UID to be given out."""
     reserved: int
-    """UIDs below this one are ours by the header of `dovecot-uidlist`."""
+    """The next UID of `dovecot-uidlist` when it was last compared with the rows; with another one, others wrote."""
     listed: int
-    """Messages up to this UID have their lines in `dovecot-uidlist`."""
+    """Messages up to this UID have their lines in `dovecot-uidlist`, durable."""
     highest_modseq: int
     first_recent: int
     special_use: str | None
@@ -41,6 +42,8 @@ class FolderRow:
 _COLUMNS = tuple(field.name for field in fields(FolderRow))
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM folders"
 _SAVED = _COLUMNS[3:]
+_OF_FOLDERS = {"messages": "uid", "files": "uid", "keywords": "bit", "expunged": "modseq", "dead": "base"}
+"""Tables whose rows hang on folders, and the column that comes next in their keys."""
 _UPDATE = f"UPDATE folders SET {', '.join(f'{name}=?' for name in _SAVED)} WHERE id=?"
 
 
@@ -102,8 +105,8 @@ def add_folder(
     return row
 
 
-def give_up_reserved(db: sqlite3.Connection) -> None:
-    """Give out no more UIDs of the blocks reserved so far."""
+def doubt_uidlists(db: sqlite3.Connection) -> None:
+    """Have all UID lists compared with the rows when they are next read."""
     db.execute("UPDATE folders SET reserved=0")
 
 
@@ -119,10 +122,32 @@ def unlisted(db: sqlite3.Connection) -> list[int]:
 
 
 def remove_folder(db: sqlite3.Connection, folder: int) -> None:
-    """Forget a folder and all that hangs on it."""
-    for table in ("messages", "files", "keywords", "expunged", "dead"):
-        db.execute(f"DELETE FROM {table} WHERE folder=?", (folder,))
+    """Forget a folder. Its number is never given out again; `forget_removed` frees what hangs on it."""
     db.execute("DELETE FROM folders WHERE id=?", (folder,))
+
+
+def forget_removed(db: sqlite3.Connection, most: int = 2000) -> bool:
+    """Delete rows that hang on folders which were removed, about so many in one call; False when none are left."""
+    for table, key in _OF_FOLDERS.items():
+        for folder in _removed(db, table):
+            most -= db.execute(
+                f"DELETE FROM {table} WHERE folder = :folder AND {key} <= (SELECT max({key}) FROM"
+                f" (SELECT {key} FROM {table} WHERE folder = :folder ORDER BY {key} LIMIT :most))",
+                {"folder": folder, "most": most},
+            ).rowcount
+            if most <= 0:
+                return True
+    return False
+
+
+def _removed(db: sqlite3.Connection, table: str) -> Iterator[int]:
+    """Numbers that a table has and that no folder has any more; a seek for each number, not a scan."""
+    folder = 0
+    following = f"SELECT folder FROM {table} WHERE folder > ? ORDER BY folder LIMIT 1"
+    while row := db.execute(following, (folder,)).fetchone():
+        folder = row[0]
+        if folder_row(db, folder) is None:
+            yield folder
 
 
 def move_folder(db: sqlite3.Connection, folder: int, directory: str) -> None:

@@ -138,6 +138,23 @@ def names(db: sqlite3.Connection, folder: int, span: tuple[int, int] = _EVERYTHI
     ).fetchall()
 
 
+class NamedRow(NamedTuple):
+    """What a file name is compared with."""
+
+    flags: int
+    file_flags: int
+    name: str
+
+
+def named(db: sqlite3.Connection, folder: int, uid: int) -> NamedRow | None:
+    """One message with its flags and file name; None when it is gone."""
+    row = db.execute(
+        "SELECT flags, file_flags, name FROM messages JOIN files USING(folder, uid) WHERE folder=? AND uid=?",
+        (folder, uid),
+    ).fetchone()
+    return NamedRow(*row) if row else None
+
+
 def dates(db: sqlite3.Connection, folder: int, column: str, span: tuple[int, int]) -> dict[int, int]:
     """UID -> INTERNALDATE (column "internaldate") or SAVEDATE ("saved"), seconds since the epoch."""
     return dict(

@@ -94,7 +94,20 @@ _REMEMBERED = (
 )
 """From which mod-sequence on all expunges are in `expunged`. Of older states nobody can say."""
 
-_MIGRATIONS: tuple[tuple[str, ...], ...] = (tuple(_FIRST.split(";")), _USAGE, _REMEMBERED)
+_REMOVED = (
+    """CREATE TRIGGER removed BEFORE DELETE ON folders BEGIN
+        UPDATE usage SET
+            octets = octets - (SELECT coalesce(sum(octets), 0) FROM files WHERE folder = OLD.id),
+            messages = messages - (SELECT count(*) FROM files WHERE folder = OLD.id);
+    END""",
+    "DROP TRIGGER went",
+    """CREATE TRIGGER went AFTER DELETE ON files WHEN EXISTS(SELECT 1 FROM folders WHERE id = OLD.folder) BEGIN
+        UPDATE usage SET octets = octets - coalesce(OLD.octets, 0), messages = messages - 1;
+    END""",
+)
+"""What a removed folder had is given back at once; its rows go some at a time (`folders.forget_removed`)."""
+
+_MIGRATIONS: tuple[tuple[str, ...], ...] = (tuple(_FIRST.split(";")), _USAGE, _REMEMBERED, _REMOVED)
 SCHEMA_VERSION = len(_MIGRATIONS)
 
 _BUSY_SECONDS = 10.0

@@ -16,7 +16,9 @@ def usage(db: sqlite3.Connection) -> Usage:
     return Usage(*db.execute("SELECT octets, messages FROM usage").fetchone())
 
 
-_COUNTED = "(SELECT coalesce(sum(octets), 0), count(*) FROM files)"
+_OF_FOLDERS = "folder IN (SELECT id FROM folders)"
+"""Rows of a removed folder, which go some at a time, are no longer counted."""
+_COUNTED = f"(SELECT coalesce(sum(octets), 0), count(*) FROM files WHERE {_OF_FOLDERS})"
 
 
 def is_right(db: sqlite3.Connection) -> bool:
@@ -42,7 +44,7 @@ def deleted_octets(db: sqlite3.Connection, folder: int) -> int:
 def unmeasured(db: sqlite3.Connection, most: int) -> list[tuple[int, int, str]]:
     """(folder, UID, file name) of some files whose octets are not known."""
     rows: list[tuple[int, int, str]] = db.execute(
-        "SELECT folder, uid, name FROM files WHERE octets IS NULL LIMIT ?", (most,)
+        f"SELECT folder, uid, name FROM files WHERE octets IS NULL AND {_OF_FOLDERS} LIMIT ?", (most,)
     ).fetchall()
     return rows
 

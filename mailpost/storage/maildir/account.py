@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
@@ -24,11 +23,12 @@ from mailpost.storage.index import usage
 from mailpost.storage.index.messages import Spans
 from mailpost.storage.interfaces import IMailAccount, IMaildropAccount, ISharedAccount
 from mailpost.storage.live import LiveMailbox
-from mailpost.storage.maildir import counting, scan, tree, writing
+from mailpost.storage.maildir import counting, loading, tree, writing
 from mailpost.storage.maildir.batch import Batches
 from mailpost.storage.maildir.delivery import Spool
 from mailpost.storage.maildir.lane import FolderInfo, Lane
 from mailpost.storage.maildir.layout import Layout
+from mailpost.storage.maildir.looking import Looking
 from mailpost.storage.maildir.mailbox import MaildirMailbox
 from mailpost.storage.maildir.maildrop import MaildirMaildrop, open_maildrop
 from mailpost.storage.maildir.opening import OpenedFiles
@@ -45,6 +45,8 @@ MOST_WARM = 8
 """Folders of one account whose columns stay in memory although nobody has them open."""
 LOOK_SECONDS = 2.0
 """How old the knowledge of which folders there are may be before a list of them causes a look."""
+_MOST_READ = 3
+"""Times that columns are read while others change them; then it is done where nobody can."""
 _EVERYTHING = (1, 0xFFFF_FFFF)
 
 
@@ -86,7 +88,7 @@ class MaildirAccount:
             self.hub,
             opened=self._mailbox,
             changed=self._changed,
-            found=self._came_in,
+            found=self._found,
         )
         self._opened = opened
         self._clock = clock
@@ -97,10 +99,10 @@ class MaildirAccount:
         self._lane = Lane(opened.root_fd, layout, Batches(opened.state, opened.generation), self.registry)
         reading = Reading(opened.state_readers, opened.cache_readers, self._lane.files, summariser)
         self.workers = Workers(user, offload, self._lane, opened.cache, reading, ballast=opened.ballast)
-        self.upkeep = Upkeep(self.workers, self.registry, clock)
         self._warm: OrderedDict[int, None] = OrderedDict()
-        self._hearing = False
-        self._others = watcher.watch_file(opened.generation.path, self._committed)
+        self._looking = Looking(self.workers, opened.generation, clock, sync=self.sync, looked=self._watch_again)
+        self.upkeep = Upkeep(self.workers, self.registry, self._looking, clock)
+        self._others = watcher.watch_file(opened.generation.path, self._looking.committed)
 
     # -- opening and closing
 
@@ -123,6 +125,7 @@ class MaildirAccount:
         for mailbox in self.registry.mailboxes.values():
             mailbox.close()
         try:
+            await self._looking.close()
             await self.upkeep.close()
             await self.workers.kept()
             await self.workers.write(tree.nothing)  # whatever was asked for before has been done
@@ -201,9 +204,7 @@ class MaildirAccount:
         info = await self._known(name)
         mailbox = self.registry.mailboxes.get(info.number)
         if mailbox is None:
-            while await self.workers.write(scan.look, info.number):
-                pass
-            await self.workers.write(scan.load, info.number)
+            await self._load(info)
             mailbox = self.registry.mailboxes.get(info.number)
             if mailbox is None:
                 return None
@@ -233,11 +234,20 @@ class MaildirAccount:
             await self.sync()
             return self.registry.selectable(name)
 
+    async def _load(self, info: FolderInfo) -> None:
+        """Bring a folder up to date and its columns into memory."""
+        await self._looking.look(info)
+        for _ in range(_MOST_READ):
+            known = await self.workers.read(loading.columns, self._opened.state_readers, info.number)
+            if known is None or await self.workers.write(loading.load, info.number, known):
+                return
+        await self.workers.write(loading.load, info.number)
+
     def _mailbox(self, info: FolderInfo, live: LiveMailbox) -> MaildirMailbox:
         """A folder's columns have come: watch its directories from now on."""
         mailbox = MaildirMailbox(self, self.workers, info, live)
         self._watch(mailbox)
-        self._came_in(info.number, live.uids)
+        self._found(info.number, live.uids)
         return mailbox
 
     def _watch(self, mailbox: MaildirMailbox) -> None:
@@ -245,49 +255,17 @@ class MaildirAccount:
         if mailbox.watch is not None:
             mailbox.watch.stop()
         place = f"{self._opened.root}/{mailbox.folder.directory}"
-        mailbox.watch = self._watcher.watch([f"{place}/cur", f"{place}/new"], partial(self._dirty, mailbox))
+        dirty = partial(self._looking.dirty, mailbox)
+        mailbox.watch = self._watcher.watch([f"{place}/cur", f"{place}/new"], dirty)
         self._lane.watches[mailbox.folder.number] = mailbox.watch
-
-    def _dirty(self, mailbox: MaildirMailbox) -> None:
-        """Somebody has changed the directories, perhaps we: have a look, so that idling sessions hear of it."""
-        if not mailbox.dirty:
-            mailbox.dirty = True
-            Deferred.fromCoroutine(self.catch_up(mailbox)).addErrback(lambda _: None)  # the next command will tell
-
-    def _committed(self) -> None:
-        """The generation has moved, mostly by our own hand: what another process did, idling sessions are told."""
-        if self._opened.generation.moved and not self._hearing:
-            self._hearing = True
-            self.workers.chore(tree.nothing).addBoth(self._heard)
-
-    def _heard(self, _: object) -> None:
-        self._hearing = False
 
     async def catch_up(self, mailbox: MaildirMailbox) -> None:
         """Take note of what other programs and processes did; answers at once when they did nothing."""
-        if mailbox.watch is not None and not mailbox.watch.up_to_date():
-            mailbox.dirty = True
-        while mailbox.looking is not None:
-            waiting: Deferred[None] = Deferred()
-            mailbox.looking.append(waiting)
-            await waiting
-        if mailbox.live.gone or not (mailbox.dirty or self._opened.generation.moved):
-            return
-        mailbox.dirty = False
-        mailbox.looking = []
-        try:
-            while await self.workers.chore(scan.look, mailbox.folder.number):
-                pass
-            self._watch_again(mailbox.folder.number)
-        except MailError as error:
-            mailbox.dirty = True
-            if error.kind is not ErrorKind.NO_SUCH_FOLDER:
-                raise
-            await self.sync()  # it is gone: then `live` says so
-        finally:
-            waiters, mailbox.looking = mailbox.looking, None
-            for waiter in waiters:
-                waiter.callback(None)
+        await self._looking.catch_up(mailbox)
+
+    def relist(self, mailbox: MaildirMailbox) -> None:
+        """A file was not where it should be."""
+        self._looking.relist(mailbox)
 
     def released(self, mailbox: MaildirMailbox) -> None:
         """A mailbox has one user less: with none it stays warm, unless too many are."""
@@ -301,7 +279,7 @@ class MaildirAccount:
             cold = self.registry.mailboxes.pop(number, None)
             if cold is not None:
                 cold.close()
-                self.workers.write(scan.unload, number, cold.live.first_recent).addErrback(
+                self.workers.write(loading.unload, number, cold.live.first_recent).addErrback(
                     lambda _: None
                 )  # closing anyway
 
@@ -316,8 +294,8 @@ class MaildirAccount:
         self._watch_again(number)
         self.upkeep.changed(number)
 
-    def _came_in(self, number: int, uids: Sequence[int]) -> None:
-        self.upkeep.fresh(number, [(uid, None) for uid in uids])
+    def _found(self, number: int, uids: Sequence[int]) -> None:
+        self.upkeep.fresh(number, uids)
 
     async def status(self, name: str) -> Status:
         """Counts of a folder, up to date with outside changes."""
@@ -329,8 +307,7 @@ class MaildirAccount:
             if counts is None or counts.recent != mailbox.recent:
                 counts = mailbox.status(await self._size(info), await self._deleted_size(mailbox))
         else:
-            while await self.workers.write(scan.look, info.number):
-                pass
+            await self._looking.look(info)
             counts = self.registry.statuses.get(info.number)
             if counts is None:
                 rough = await self.workers.write(counting.count, info.number)
@@ -387,8 +364,10 @@ class MaildirAccount:
         )
         if replaced is not None:
             self.workers.drop(replaced[0].folder, [replaced[1]])
-        octets = [one.octets if isinstance(one.octets, bytes) else None for one in incoming]
-        self.upkeep.fresh(info.number, list(zip(appended.uids, octets, strict=True)))
+        octets = {
+            uid: one.octets for uid, one in zip(appended.uids, incoming, strict=True) if isinstance(one.octets, bytes)
+        }
+        self.upkeep.fresh(info.number, appended.uids, octets)
         return appended
 
     async def copy(self, source: FolderInfo, spans: Spans, target: str, move: bool, origin: object | None) -> Copied:

@@ -5,48 +5,63 @@ Jobs of the lane, each for a slice of time; they say whether there is more to do
 
 from __future__ import annotations
 
+import errno
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 from mailpost.storage.index import messages
 from mailpost.storage.maildir.dotlock import locked
 from mailpost.storage.maildir.filename import letters_of, with_letters
 from mailpost.storage.maildir.files import mail_errors
 from mailpost.storage.maildir.keywords import add_keywords
-from mailpost.storage.maildir.lane import Lane, LaneFolder
-from mailpost.storage.maildir.scan import conflicts, entries_of, renumber
-from mailpost.storage.maildir.uidlist import (
-    UIDLIST_FILE,
-    UidEntry,
-    UidList,
-    append_uids,
-    is_listed,
-    new_guid,
-    set_uidnext,
-    write_uidlist,
-)
+from mailpost.storage.maildir.lane import HeldFiles, Lane, LaneFolder
+from mailpost.storage.maildir.numbering import conflicts, entries_of, rewrite
+from mailpost.storage.maildir.outside import renumber
+from mailpost.storage.maildir.uidlist import UIDLIST_FILE, UidEntry, UidList, append_uids, flush_uidlist, is_listed
 from mailpost.storage.maildir.writing import bury
 
 SLICE = 0.005
 """Seconds that one job of writing behind takes: so long may somebody who waits for the lane be held up."""
 _CHUNK = 64
+_PATIENCE = 1.0
+"""Seconds that renaming waits for another program which is at work in the folder: it is tried again later."""
 _FEW_LINES = 1000
 """Up to here it does not matter how many lines of a UID list are of messages that are gone."""
 
 
 def write_flags(lane: Lane, number: int, seconds: float = SLICE) -> bool:
-    """Rename files so that they say their messages' flags; False when all do."""
+    """Rename files so that they say their messages' flags; False when all do.
+
+    Raises:
+        MailError: IN_USE while another program is at work in the folder.
+    """
     folder = lane.folder(number)
-    until = time.monotonic() + seconds
-    after = 0
-    while rows := messages.unwritten(lane.db, number, after, _CHUNK):
-        _write_flags(lane, folder, rows)
-        after = rows[-1][0]
-        if time.monotonic() >= until:
-            lane.save(folder)
-            return True
-    if after:
-        lane.save(folder)
-    return False
+    rows = messages.unwritten(lane.db, number, 0, _CHUNK)
+    if not rows:
+        return False
+    with _alone(lane.own_files(folder)):
+        until = time.monotonic() + seconds
+        while rows and time.monotonic() < until:
+            _write_flags(lane, folder, rows)
+            rows = messages.unwritten(lane.db, number, rows[-1][0], _CHUNK)
+    lane.save(folder)
+    return bool(rows)
+
+
+@contextmanager
+def _alone(files: HeldFiles) -> Iterator[None]:
+    """Let nobody who honours the lock of the UID list look at the folder meanwhile.
+
+    A listing may miss a file that is being renamed, and Dovecot takes a message that it misses for expunged.
+    """
+    with ExitStack() as held, mail_errors():
+        try:
+            held.enter_context(locked(UIDLIST_FILE, files.directory, _PATIENCE))
+        except OSError as error:
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT}:  # a rename takes no room, the lock would
+                raise
+        yield
 
 
 def _write_flags(lane: Lane, folder: LaneFolder, rows: list[tuple[int, int, str]]) -> None:
@@ -62,18 +77,19 @@ def _write_flags(lane: Lane, folder: LaneFolder, rows: list[tuple[int, int, str]
     lane.expect(folder, came=[after for _, after in changed], went=[before for before, _ in changed])
     with lane.own_change(folder) as files:
         names = files.rename(wanted)
-    renamed, merged = [], []
+    renamed, merged, written = [], [], []
     for (uid, mask, _), (_, said), name in zip(rows, wanted, names, strict=True):
         if name is None:
-            folder.row.cur_mtime = 0  # gone, perhaps: the next look will tell
+            folder.row.cur_mtime = 0  # gone, perhaps, or being renamed: the next look will tell
             continue
         renamed.append((uid, name))
+        written.append((uid, mask))
         if letters_of(name) != said:
             theirs = folder.bits.bits(lane.db, letters.flags(letters_of(name)))
             unsaid = mask & folder.bits.known(letters.unlettered(flags_of[mask]))
             merged.append((uid, theirs | unsaid, theirs | unsaid))
     messages.rename(lane.db, number, renamed)
-    messages.written(lane.db, number, [(uid, mask) for uid, mask, _ in rows])
+    messages.written(lane.db, number, written)
     if merged:
         modseq = lane.modseq(folder)
         messages.set_flags(lane.db, number, merged, modseq)
@@ -82,7 +98,9 @@ def _write_flags(lane: Lane, folder: LaneFolder, rows: list[tuple[int, int, str]
 
 
 def write_uids(lane: Lane, number: int) -> None:
-    """Put lines of messages that are new into `dovecot-uidlist`; a list that conflicts raises UIDVALIDITY.
+    """Make lines of new messages in `dovecot-uidlist` durable; a list that conflicts raises UIDVALIDITY.
+
+    Lines that are missing, because the list was lost or damaged, are written.
 
     A folder without messages has its list too: it says the UIDVALIDITY.
     """
@@ -96,20 +114,19 @@ def write_uids(lane: Lane, number: int) -> None:
     with mail_errors(), locked(UIDLIST_FILE, fd):
         known = lane.current_uidlist(folder, fd)
         if known is not None and known.stamp is not None:
-            if known.uidvalidity != row.uidvalidity or (
-                known.uidnext != row.reserved and conflicts(lane, folder, known)
-            ):
+            if folder.doubted and conflicts(lane, folder, known):
                 renumber(lane, folder, known)
                 return
             lines = [one for one in fresh if one[0] not in known.entries]
             worth = fresh and _worth_appending(lane, known, folder, lines)
             appended = append_uids(fd, known, lines) if worth else None
             if appended is not None:
+                flush_uidlist(fd)
                 folder.uidlist = appended
                 row.listed = fresh[-1][1].uid
                 lane.save(folder)
                 return
-        _rewrite(lane, folder, fd, known)
+        rewrite(lane, folder, fd, {})
     row.listed = fresh[-1][1].uid if fresh else row.listed
     lane.save(folder)
 
@@ -123,43 +140,13 @@ def _worth_appending(lane: Lane, known: UidList, folder: LaneFolder, fresh: list
     )
 
 
-def _rewrite(lane: Lane, folder: LaneFolder, fd: int, known: UidList | None) -> None:
-    row = folder.row
-    entries = dict(entries_of(lane, folder, 0))
-    old = known.entries if known is not None else {}
-    for base, entry in entries.items():
-        if base in old:
-            entries[base] = entry._replace(extensions=old[base].extensions)
-    # Another server gives out UIDs from `known.uidnext` on: what it has given meanwhile is not seen here yet.
-    entries.update((base, entry) for base, entry in old.items() if base not in entries and entry.uid >= row.uidnext)
-    theirs = known.uidnext if known is not None else 0
-    uidnext = max(row.reserved, row.uidnext, theirs)
-    guid = known.guid if known is not None and known.guid else new_guid()
-    extensions = known.extensions if known is not None else ""
-    folder.uidlist = write_uidlist(fd, UidList(row.uidvalidity, uidnext, guid, entries, extensions))
-    row.reserved = uidnext if theirs <= max(row.reserved, row.uidnext) else 0
-
-
-def _give_back(lane: Lane, folder: LaneFolder) -> None:
-    """Let another server go on from the next UID, now that all lines are written."""
-    row, held = folder.row, lane.own_files(folder)
-    if row.uidnext >= row.reserved or entries_of(lane, folder, row.listed):
-        return
-    with mail_errors(), locked(UIDLIST_FILE, held.directory):
-        known = lane.current_uidlist(folder, held.directory)
-        if known is not None and (known.uidvalidity, known.uidnext) == (row.uidvalidity, row.reserved):
-            folder.uidlist = set_uidnext(held.directory, known, row.uidnext) or known
-            row.reserved = folder.uidlist.uidnext
-            lane.save(folder)
-
-
 def remove_files(lane: Lane, number: int, seconds: float = SLICE) -> bool:
     """Remove files of expunged messages; False when they all are gone."""
     return bury(lane, number, seconds)
 
 
 def finish(lane: Lane, number: int, first_recent: int) -> None:
-    """All else that is written behind: lines of the UID list, who is recent.
+    """All else that is written behind: the UID list, who is recent.
 
     Args:
         lane: the account.
@@ -168,7 +155,6 @@ def finish(lane: Lane, number: int, first_recent: int) -> None:
     """
     write_uids(lane, number)
     folder = lane.folder(number)
-    _give_back(lane, folder)
     if first_recent > folder.row.first_recent:
         folder.row.first_recent = first_recent
         lane.save(folder)

@@ -8,11 +8,12 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.foldertree import INBOX
@@ -20,11 +21,11 @@ from mailpost.storage.failpoints import passed
 from mailpost.storage.maildir import nesting
 from mailpost.storage.maildir.filename import unique_names
 from mailpost.storage.maildir.files import (
-    create_file,
     fsync_directory,
     mail_errors,
     make_directories,
     make_directory,
+    make_file,
     open_below,
     open_directory,
     rename_directory,
@@ -98,15 +99,23 @@ def _dotted(root_fd: int) -> list[str]:
         return [entry.name for entry in entries if entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)]
 
 
-def create_folder(root_fd: int, layout: Layout, directory: str) -> None:
+def create_folder(
+    root_fd: int, layout: Layout, directory: str, files: Mapping[str, bytes] = MappingProxyType({})
+) -> None:
     """Make a folder with cur, new and tmp, whole or not at all, durable; that above it is there, if it has any.
+
+    Args:
+        root_fd: the account's root.
+        layout: of the account.
+        directory: of the folder.
+        files: name -> octets of small files that it has from the first moment; they are not flushed.
 
     Raises:
         MailError: FOLDER_EXISTS, DISK_FULL and the like.
     """
     if layout.nested:
         with mail_errors():
-            nesting.create(root_fd, directory)
+            nesting.create(root_fd, directory, files)
         return
     making = _MAKING + unique_names.plain()
     with mail_errors():
@@ -117,7 +126,8 @@ def create_folder(root_fd: int, layout: Layout, directory: str) -> None:
                 for name in SUBDIRECTORIES:
                     make_directory(name, fd)
                 # The mark of a Maildir++ folder, by which delivery programs know it from a root.
-                os.close(create_file("maildirfolder", fd))
+                for name, octets in {"maildirfolder": b"", **files}.items():
+                    make_file(name, octets, fd)
                 fsync_directory(fd)
             finally:
                 os.close(fd)

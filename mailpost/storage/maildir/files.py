@@ -131,6 +131,15 @@ def create_file(name: str, dir_fd: int) -> int:
     return fd
 
 
+def make_file(name: str, data: bytes, dir_fd: int) -> None:
+    """Create a small file that must not exist yet, not flushed. Raises FileExistsError."""
+    fd = create_file(name, dir_fd)
+    try:
+        write_all(fd, data)
+    finally:
+        os.close(fd)
+
+
 def write_all(fd: int, data: bytes) -> None:
     """Write all octets; a short write goes on where it stopped."""
     written = os.write(fd, data)

@@ -4,8 +4,8 @@ A message is named by its file name in `cur`; what lies in `new` is first moved 
 through directory descriptors. Batches do their loop here; the caller cuts them to the time it can spare.
 
 Other programs rename and remove files at any time. Whoever meets a missing file here looks its base name up in
-a second listing and tries once more, so None in a result means "not found, perhaps gone"; only `certainly_gone`
-says that a message is gone.
+the directories and tries once more (`chasing`), so None in a result means "not found, perhaps gone"; only
+`certainly_gone` says that a message is gone.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import NamedTuple, TypeVar
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.lineends import to_crlf
 from mailpost.storage.failpoints import passed
+from mailpost.storage.maildir.chasing import CHASE, chase_missing, unless_missing
 from mailpost.storage.maildir.filename import (
     INFO,
     base_of,
@@ -39,8 +40,6 @@ _CLOCK_TICK = 0.02
 """Seconds within which two changes of a directory may leave it with the same mtime."""
 _MOST_LISTINGS = 5
 _READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-_MISSING = {errno.ENOENT, errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EAGAIN}
-"""What opening or reading says of a file that is not there, or is no plain file."""
 _UNREADABLE = {errno.EACCES, errno.EPERM, errno.EIO}
 """What it says of a file that is there and cannot be read: no concern of the other messages."""
 _TRUSTED_SIZE = 1 << 20
@@ -140,13 +139,13 @@ class FolderFiles:
         """Mtime of cur and of new, nanoseconds: unequal to before means that names came or went."""
         return os.stat(self.cur).st_mtime_ns, os.stat(self.new).st_mtime_ns
 
-    def settled_listing(self) -> tuple[Listing, bool]:
+    def settled_listing(self, tries: int = _MOST_LISTINGS) -> tuple[Listing, bool]:
         """A listing across which neither directory changed, and True; or all that a few tries showed, and False.
 
         Our own renames should be paused.
         """
         shown = Listing()
-        for attempt in range(_MOST_LISTINGS):
+        for attempt in range(tries):
             before = self.changed_at()
             age = time.time() - max(before) / 1e9
             if 0 <= age < _CLOCK_TICK:
@@ -169,26 +168,18 @@ class FolderFiles:
             return set(), second
         return {base for base in bases if base not in second.cur and base not in second.new}, second
 
-    def find(self, bases: Iterable[str]) -> dict[str, str]:
-        """Base name -> file name in cur, of those that a settled listing shows; those in new are moved over first."""
-        wanted = set(bases)
-        found, _ = self.settled_listing()
-        moved = self.accept([found.new[base] for base in wanted if base in found.new and base not in found.cur])
-        names = {base: found.cur[base] for base in wanted if base in found.cur}
-        names.update((base_of(name), name) for name in moved if name is not None)
-        return names
-
-    def read(self, wanted: Sequence[tuple[str, int]]) -> list[bytes | MailError | None]:
+    def read(self, wanted: Sequence[tuple[str, int]], chase: float = CHASE) -> list[bytes | MailError | None]:
         """The octets of messages, line ends CRLF.
 
         Args:
             wanted: (file name, size) each; the size is what the message is expected to have, RFC822.SIZE or the
                 octets stored, whichever is known, or 0. Only speed depends on it.
+            chase: as for `batch`.
 
         Returns:
             In the same order; None for a message that is not found, the error for one that is there and cannot be read.
         """
-        return self.batch(wanted, lambda name, size: _read_if_allowed(self.cur, name, size))
+        return self.batch(wanted, lambda name, size: _read_if_allowed(self.cur, name, size), chase)
 
     def facts(self, names: Sequence[str]) -> list[FileFacts | None]:
         """Size and mtime of messages in the same order; None for one that is not found."""
@@ -275,26 +266,23 @@ class FolderFiles:
         os.rename(path, fresh, src_dir_fd=self.directory, dst_dir_fd=self.cur)
         return fresh
 
-    def batch(self, items: Sequence[tuple[str, X]], one: Callable[[str, X], T]) -> list[T | None]:
-        """`one(name, extra)` for all; those whose file is missing once more under the name that a listing shows."""
+    def batch(self, items: Sequence[tuple[str, X]], one: Callable[[str, X], T], chase: float = CHASE) -> list[T | None]:
+        """`one(name, extra)` for all; those whose file is missing once more under the name that it has now.
+
+        Args:
+            items: (file name, extra) each.
+            one: done for each.
+            chase: for how many seconds to look for missing ones while other programs rename; 0: not at all.
+        """
         results: list[T | None] = []
-        missing: list[int] = []
+        missing: dict[str, int] = {}
         with mail_errors():
             for number, (name, extra) in enumerate(items):
-                try:
-                    results.append(one(name, extra))
-                except OSError as error:
-                    if error.errno not in _MISSING:
-                        raise
-                    results.append(None)
-                    missing.append(number)
-            if missing:
-                names = self.find(base_of(items[number][0]) for number in missing)
-                for number in missing:
-                    found = names.get(base_of(items[number][0]))
-                    if found is not None:
-                        with suppress(FileNotFoundError):
-                            results[number] = one(found, items[number][1])
+                results.append(unless_missing(one, name, extra))
+                if results[-1] is None:
+                    missing[base_of(name)] = number
+            if missing and chase:
+                chase_missing(self, items, missing, one, results=results, seconds=chase)
         return results
 
 

@@ -11,7 +11,7 @@ import sqlite3
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import ParamSpec, Protocol, cast
@@ -23,23 +23,13 @@ from mailpost.storage.index.folders import FolderRow, all_folders, folder_row, s
 from mailpost.storage.index.messages import FlagBits
 from mailpost.storage.maildir.batch import Batches
 from mailpost.storage.maildir.directories import list_folders
-from mailpost.storage.maildir.dotlock import locked
 from mailpost.storage.maildir.filename import FlagLetters
 from mailpost.storage.maildir.files import FileStamp, file_stamp, mail_errors
 from mailpost.storage.maildir.folder import FolderFiles
 from mailpost.storage.maildir.keywords import KEYWORDS_FILE, read_keywords
 from mailpost.storage.maildir.layout import Layout
 from mailpost.storage.maildir.subscriptions import SUBSCRIPTIONS_FILE, read_subscriptions
-from mailpost.storage.maildir.uidlist import (
-    BLOCK,
-    LARGEST_UID,
-    UIDLIST_FILE,
-    UidList,
-    new_guid,
-    read_uidlist,
-    reserve_uids,
-    uidlist_stamp,
-)
+from mailpost.storage.maildir.uidlist import UidList, read_uidlist, uidlist_stamp
 from mailpost.storage.records import SpecialUse
 
 P = ParamSpec("P")
@@ -139,6 +129,8 @@ class LaneFolder:
         self.letters = FlagLetters()
         self.letters_stamp: bool | FileStamp | None = False  # False: never read
         self.uidlist: UidList | None = None
+        self.doubted = False
+        """Others have written the UID list since it was compared with the rows."""
         self.sound = True
         """False when the row must be read again."""
         self.verify = False
@@ -149,7 +141,8 @@ class LaneFolder:
         """Forgotten when anything is in doubt: then the directories are listed again."""
         if before is not None:  # what is compared with the files whenever it is used need not be read again
             self.letters, self.letters_stamp = before.letters, before.letters_stamp
-            self.uidlist, self.verify, self.doomed = before.uidlist, before.verify, before.doomed
+            self.uidlist, self.doubted = before.uidlist, before.doubted
+            self.verify, self.doomed = before.verify, before.doomed
 
 
 def cache_key(row: FolderRow) -> str:
@@ -349,43 +342,11 @@ class Lane:
         if watch is not None:
             watch.ours(came, went)
 
-    def others_listed(self, folder: LaneFolder) -> bool:
-        """Whether another server may have written into the UID list what the row does not know yet."""
-        files, known = self.own_files(folder), folder.uidlist
-        return known is None or known.uidnext != folder.row.reserved or known.stamp != uidlist_stamp(files.directory)
-
-    def assign(self, folder: LaneFolder, count: int, held: bool = False) -> range:
-        """UIDs for new messages, reserved in `dovecot-uidlist` beforehand; `save` the folder.
-
-        Args:
-            folder: where they are.
-            count: how many.
-            held: the caller holds the lock of the list, and puts lines into it before he lets go.
-        """
-        row, files = folder.row, self.own_files(folder)
-        if self.others_listed(folder) or row.uidnext + count > row.reserved:
-            with mail_errors(), nullcontext() if held else locked(UIDLIST_FILE, files.directory):
-                self._reserve(folder, files.directory, count, 0 if held else BLOCK)
-        first = row.uidnext
-        if first + count > LARGEST_UID:
-            raise MailError(ErrorKind.LIMIT, "This folder has used up its message numbers")
-        row.uidnext += count
-        return range(first, first + count)
-
-    def _reserve(self, folder: LaneFolder, fd: int, count: int, block: int) -> None:
-        row = folder.row
-        known = self.current_uidlist(folder, fd)
-        if known is None:
-            known, row.listed = UidList(row.uidvalidity, row.uidnext, new_guid()), 0
-        if known.uidvalidity == row.uidvalidity and known.uidnext != row.reserved:
-            row.uidnext = max(row.uidnext, known.uidnext)  # another server gave out what lies below
-        if block or known.stamp is None:
-            known = reserve_uids(fd, known, row.uidnext + count, block)
-        folder.uidlist = known
-        row.reserved = known.uidnext
-
     def current_uidlist(self, folder: LaneFolder, fd: int) -> UidList | None:
         """The folder's UID list as it is on the disk now; under its lock if it is to be written."""
         if folder.uidlist is None or folder.uidlist.stamp != uidlist_stamp(fd):
-            folder.uidlist = read_uidlist(fd)
+            before, folder.uidlist = folder.uidlist, read_uidlist(fd)
+            if folder.uidlist is not None:
+                said = folder.uidlist.uidvalidity, folder.uidlist.uidnext
+                folder.doubted |= before is not None or said != (folder.row.uidvalidity, folder.row.reserved)
         return folder.uidlist

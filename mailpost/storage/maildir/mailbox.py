@@ -17,7 +17,7 @@ from mailpost.storage.index import changes
 from mailpost.storage.index.messages import Spans
 from mailpost.storage.interfaces import IMailpostMailbox
 from mailpost.storage.live import LiveMailbox
-from mailpost.storage.maildir import scan, writing
+from mailpost.storage.maildir import writing
 from mailpost.storage.maildir.lane import FolderInfo
 from mailpost.storage.maildir.reading import Batch, Refused
 from mailpost.storage.maildir.searching import Facts, Scans, Search
@@ -38,6 +38,9 @@ class Home(Protocol):
 
     async def catch_up(self, mailbox: MaildirMailbox) -> None:
         """Take note of what other programs and processes did."""
+
+    def relist(self, mailbox: MaildirMailbox) -> None:
+        """A file was not where it should be."""
 
     def released(self, mailbox: MaildirMailbox) -> None:
         """The mailbox has one user less."""
@@ -76,6 +79,8 @@ class MaildirMailbox:
         """Somebody else may have changed the directories since they were looked at."""
         self.looking: list[Deferred[None]] | None = None
         """Those who wait for a look that is under way; None when none is."""
+        self.restless = False
+        """Another program changes the directories without pause: nobody waits for looks."""
         self._first_recent = live.first_recent
         self.watch: FolderWatch | None = None
         self._facts = Facts()
@@ -148,9 +153,8 @@ class MaildirMailbox:
         """The rows of a batch; what came with them is kept."""
         if batch.summaries or batch.fields:
             self._workers.keep(self.folder, batch.summaries, batch.fields)
-        if batch.missed:  # whatever the directories' mtimes say, something has happened
-            relisted = self._workers.write(scan.relist, self.folder.number)
-            relisted.addErrback(lambda _: None)  # the folder is gone, or the store is closing
+        if batch.missed:
+            self._home.relist(self)
         return batch.rows
 
     def _present(self, uids: Sequence[int]) -> Sequence[int]:

@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.storage.failpoints import passed
-from mailpost.storage.maildir.files import fsync_directory, make_directory, open_below, open_directory, rename_directory
+from mailpost.storage.maildir.files import (
+    fsync_directory,
+    make_directory,
+    make_file,
+    open_below,
+    open_directory,
+    rename_directory,
+)
 from mailpost.storage.maildir.folder import SUBDIRECTORIES
 
 ASIDE = "tmp"
@@ -71,10 +78,17 @@ def parent(root_fd: int, directory: str) -> Iterator[tuple[int, str]]:
         os.close(fd)
 
 
-def create(root_fd: int, directory: str) -> None:
-    """Make a folder, durable; `cur` comes last, and with it the folder. Raises FOLDER_EXISTS."""
+def create(root_fd: int, directory: str, files: Mapping[str, bytes]) -> None:
+    """Make a folder, durable; `cur` comes last, and with it the folder. Raises FOLDER_EXISTS.
+
+    Args:
+        root_fd: the account's root.
+        directory: of the folder.
+        files: name -> octets of small files that it has from the first moment, unless one of that name is there.
+    """
     _make_above(root_fd, directory)
     made: list[str] = []
+    written: list[str] = []
     with parent(root_fd, directory) as (above, last):
         try:
             made += _make(last, above)
@@ -84,6 +98,10 @@ def create(root_fd: int, directory: str) -> None:
         try:
             made += _make("new", fd)
             made += _make("tmp", fd)
+            for name, octets in files.items():
+                with suppress(FileExistsError):
+                    make_file(name, octets, fd)
+                    written.append(name)
             passed("directory.made")
             make_directory("cur", fd)
             passed("directory.placed")
@@ -91,6 +109,9 @@ def create(root_fd: int, directory: str) -> None:
         except FileExistsError as error:
             raise MailError(ErrorKind.FOLDER_EXISTS, "There is a folder of this name already") from error
         except BaseException:
+            for name in written:
+                with suppress(OSError):
+                    os.unlink(name, dir_fd=fd)
             for name in ("cur", *(each for each in made if each != last)):
                 with suppress(OSError):
                     os.rmdir(name, dir_fd=fd)

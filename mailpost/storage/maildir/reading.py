@@ -15,9 +15,11 @@ from mailpost.mail.headers import end_of, select
 from mailpost.mail.summary import KEPT_FIELDS, Summariser, Summary
 from mailpost.storage.index import cache, messages
 from mailpost.storage.index.state import Readers
+from mailpost.storage.maildir.chasing import LONG_CHASE
 from mailpost.storage.maildir.filename import sizes_of
 from mailpost.storage.maildir.folder import FileFacts
 from mailpost.storage.maildir.lane import FolderInfo, HeldFiles
+from mailpost.storage.maildir.survey import Survey, survey
 from mailpost.storage.records import Attribute, Fetched, HeaderFields
 
 BATCH_ROWS = 1000
@@ -89,20 +91,20 @@ class Reading:
             yield from run.batches()
 
     def octets(
-        self, folder: FolderInfo, uids: Sequence[int], refused: Refused
+        self, folder: FolderInfo, uids: Sequence[int], refused: Refused, chase: float = LONG_CHASE
     ) -> Iterator[list[tuple[int, bytes | None]]]:
         """The octets of messages in groups of about 256 KiB: (UID, octets) each, None for one that is not found.
 
-        Those that cannot be read are put into `refused` instead.
+        Those that cannot be read are put into `refused` instead. `chase`: seconds for missing ones.
         """
         for start in range(0, len(uids), BATCH_ROWS):
             chunk = uids[start : start + BATCH_ROWS]
             with self.state.reading() as db:
                 names = dict(_pick(chunk, lambda span: messages.names(db, folder.number, span)))
-            yield from self._read(folder, [(uid, names[uid]) for uid in chunk if uid in names], refused)
+            yield from self._read(folder, [(uid, names[uid]) for uid in chunk if uid in names], refused, chase)
 
     def _read(
-        self, folder: FolderInfo, named: list[tuple[int, str]], refused: Refused
+        self, folder: FolderInfo, named: list[tuple[int, str]], refused: Refused, chase: float
     ) -> Iterator[list[tuple[int, bytes | None]]]:
         files = self._files(folder.number, folder.directory)
         group: list[tuple[int, tuple[str, int]]] = []
@@ -110,34 +112,38 @@ class Reading:
         for uid, name in named:
             size = sizes_of(name)[0] or 0
             if group and total + size > BATCH_OCTETS:
-                yield self._group(files, group, refused)
+                yield self._group(files, group, refused, chase)
                 group, total = [], 0
             group.append((uid, (name, size)))
             total += size or BATCH_OCTETS // 8
         if group:
-            yield self._group(files, group, refused)
+            yield self._group(files, group, refused, chase)
 
     @staticmethod
     def _group(
-        files: HeldFiles, group: list[tuple[int, tuple[str, int]]], refused: Refused
+        files: HeldFiles, group: list[tuple[int, tuple[str, int]]], refused: Refused, chase: float
     ) -> list[tuple[int, bytes | None]]:
         come: list[tuple[int, bytes | None]] = []
-        for (uid, _), octets in zip(group, files.read([wanted for _, wanted in group]), strict=True):
+        for (uid, _), octets in zip(group, files.read([wanted for _, wanted in group], chase), strict=True):
             if isinstance(octets, MailError):
                 refused[uid] = octets
             else:
                 come.append((uid, octets))
         return come
 
+    def survey(self, folder: FolderInfo) -> Generator[None, None, Survey]:
+        """The folder's directories compared with its rows."""
+        return (yield from survey(self._files(folder.number, folder.directory), self.state.reading(), folder.number))
+
     def facts(self, folder: FolderInfo, names: Sequence[str]) -> list[FileFacts | None]:
         """What the file system says of messages of these file names, in the same order."""
         return self._files(folder.number, folder.directory).facts(names)
 
     def summaries(
-        self, folder: FolderInfo, uids: Sequence[int], refused: Refused
+        self, folder: FolderInfo, uids: Sequence[int], refused: Refused, chase: float = LONG_CHASE
     ) -> Generator[list[tuple[int, Summary]] | None, None, None]:
         """Summaries of messages whose files are read for that, in groups; None lets others have a turn."""
-        for group in self.octets(folder, uids, refused):
+        for group in self.octets(folder, uids, refused, chase):
             made = []
             for uid, octets in group:
                 if octets is not None:
@@ -146,9 +152,10 @@ class Reading:
             yield made
 
     def unsummarised(self, folder: FolderInfo, uids: Sequence[int]) -> list[int]:
-        """Which of these messages the cache does not know."""
+        """Which of these messages the cache does not know, ascending."""
         if not uids:
             return []
+        uids = sorted(set(uids))
         with self.cached.reading() as db:
             number = cache.folder_number(db, folder.cache_key)
             known = cache.values(db, number, "facts", "size", (uids[0], uids[-1]))

@@ -1,148 +1,302 @@
-"""What other programs did to a folder's directories becomes rows, changed flags and expunges. Jobs of the lane."""
+"""What other programs did to a folder's directories is found, and brought into the rows. Jobs of the lane."""
 
 from __future__ import annotations
 
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from enum import Enum
 from typing import TypeVar
 
+from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.flags import Flags
 from mailpost.storage.index import changes, messages
-from mailpost.storage.index.folders import new_uidvalidity
-from mailpost.storage.index.messages import MessageRow
+from mailpost.storage.maildir.accepting import CurMtime, accept, settled
 from mailpost.storage.maildir.dotlock import locked
-from mailpost.storage.maildir.filename import base_of, letters_of
+from mailpost.storage.maildir.filename import base_of
 from mailpost.storage.maildir.files import mail_errors
-from mailpost.storage.maildir.lane import CLOCK_TICK_NS, HeldFiles, Lane, LaneFolder, Newcomers
-from mailpost.storage.maildir.quota import octets_of
-from mailpost.storage.maildir.uidlist import UIDLIST_FILE, UidEntry, UidList, append_uids, is_listed, write_uidlist
+from mailpost.storage.maildir.lane import HeldFiles, Lane, LaneFolder, Newcomers
+from mailpost.storage.maildir.numbering import conflicts, others_listed, unseen
+from mailpost.storage.maildir.outside import (
+    by_age,
+    explained,
+    note_arrived,
+    note_gone,
+    note_renamed,
+    renumber,
+    unlinked,
+)
+from mailpost.storage.maildir.survey import Survey, surveyed
+from mailpost.storage.maildir.uidlist import LARGEST_UID, UIDLIST_FILE, UidList
 
 T = TypeVar("T")
 
-SLICE = 0.008
+SLICE = 0.005
 """Seconds that one job takes of many messages: so long may somebody who waits for the lane be held up."""
 _MOST_AT_ONCE = 256
 _CHUNK = 32
-_MOST_ROUNDS = 5
+_MOST_SURVEYS = 5
 
 
-def look(lane: Lane, number: int) -> bool:
-    """Take note of what happened outside; quick when the directories' mtimes are those of the last time.
+class Then(Enum):
+    """What is to follow a job that looks at a folder."""
 
-    Returns:
-        Whether there is more to do, for another job: others who want the lane may have their turn before.
+    NOTHING = "nothing"
+    THE_SAME = "the same"
+    """There is more to do, for the same job once more: others who want the lane may have their turn before."""
+    A_SURVEY = "a survey"
+    """The directories are to be surveyed, and the survey applied."""
+    A_GLANCE = "a glance"
+    """What was surveyed has been dealt with, or came to nothing; what is left is found by looking once more."""
+
+
+def glance(lane: Lane, number: int, doubt: bool = False) -> Then:
+    """Begin to take note of what happened outside; quick when the directories' mtimes are those of the last time.
+
+    Args:
+        lane: the account.
+        number: the folder.
+        doubt: survey it as well if another program may have changed it unseen while we did.
     """
     folder = lane.folder(number)
     if folder.newcomers is not None:
         _take_in(lane, folder, folder.newcomers)
-        return True
+        return Then.THE_SAME
     files = lane.own_files(folder)
     with mail_errors():
-        if files.changed_at() != (folder.row.cur_mtime, folder.row.new_mtime):
-            scan(lane, folder)
-    return folder.newcomers is not None
+        changed = files.changed_at() != (folder.row.cur_mtime, folder.row.new_mtime)
+    if not (changed or (doubt and folder.verify)):
+        return Then.NOTHING
+    folder.verify = False
+    relist(lane, number)  # until the survey has been applied
+    return Then.A_SURVEY
 
 
-def catch_up(lane: Lane, folder: LaneFolder) -> None:
-    """Before UIDs are given out: take note of messages to which another server has given lower ones."""
-    if lane.others_listed(folder):
-        while look(lane, folder.row.id):
-            pass
+def look(lane: Lane, number: int, doubt: bool = False) -> bool:
+    """Take note of what happened outside, all in this job but for messages that are too many; as `glance`.
+
+    Returns:
+        Whether there is more to do, for another job.
+    """
+    then = glance(lane, number, doubt)
+    if then is Then.A_SURVEY:
+        scan(lane, lane.folder(number))
+        return lane.folder(number).newcomers is not None
+    return then is Then.THE_SAME
 
 
-def verify(lane: Lane, number: int) -> bool:
-    """List the folder once more if another program may have changed it unseen while we did; whether there is more."""
-    folder = lane.folder(number)
-    if folder.newcomers is not None:
-        _take_in(lane, folder, folder.newcomers)
-    elif folder.verify:
-        scan(lane, folder)
-    return folder.newcomers is not None
+@contextmanager
+def numbering(lane: Lane, folder: LaneFolder) -> Iterator[None]:
+    """Hold the lock of the UID list for the block, which puts messages into cur and then gives them UIDs (`assign`).
+
+    What others have numbered is taken note of before.
+    """
+    files = lane.own_files(folder)
+    with mail_errors(), locked(UIDLIST_FILE, files.directory):
+        lost = lane.current_uidlist(folder, files.directory) is None  # or the folder is another one, by the same name
+        if lost or others_listed(lane, folder):
+            _scan(lane, folder, None, held=True)
+        if others_listed(lane, folder):  # some cannot be found just now
+            raise MailError(ErrorKind.IN_USE, "Another program is busy with this folder, try again later")
+        yield
 
 
 def relist(lane: Lane, number: int) -> None:
-    """List the folder, whatever its mtimes say: a file was not where it should be."""
-    scan(lane, lane.folder(number))
-
-
-def load(lane: Lane, number: int) -> None:
-    """Bring the folder up to date and tell the listener its columns; from now on it is told all changes."""
-    look(lane, number)
+    """The next look is to list the folder, whatever its mtimes say: a file was not where it should be."""
     folder = lane.folder(number)
-    files = lane.own_files(folder)
-    if not is_listed(files.directory):
-        lane.news(lane.listener.behind, number)  # it is written again
-    uids, masks, modseqs = messages.columns(lane.db, number)
-    known = {mask: folder.bits.flags(mask) for mask in set(masks)}
-    lane.watched.add(number)
-    lane.news(lane.listener.loaded, number, folder.row, uids, [known[mask] for mask in masks], modseqs)
-
-
-def unload(lane: Lane, number: int, first_recent: int) -> None:
-    """The folder's columns are no longer in memory; messages from UID `first_recent` on are still recent."""
-    lane.watches.pop(number, None)
-    lane.watched.discard(number)
-    folder = lane.folder(number)
-    if first_recent > folder.row.first_recent:
-        folder.row.first_recent = first_recent
-        lane.save(folder)
+    folder.row.cur_mtime = 0
+    lane.save(folder)
 
 
 def scan(lane: Lane, folder: LaneFolder, keywords: Mapping[str, Flags] | None = None) -> None:
-    """List the directories and bring the rows in line with them.
+    """List the directories and bring the rows in line with them, in one job.
 
     Args:
         lane: the account.
         folder: the folder.
         keywords: base name -> keywords that a message new here has beside those that its file name says.
     """
-    files, row = lane.own_files(folder), folder.row
+    _scan(lane, folder, keywords, held=False)
+
+
+def _scan(lane: Lane, folder: LaneFolder, keywords: Mapping[str, Flags] | None, *, held: bool) -> None:
+    folder.newcomers = None
+    for _ in range(_MOST_SURVEYS):
+        found = surveyed(lane.own_files(folder), lane.db, folder.row.id)
+        while (then := apply(lane, folder.row.id, found, keywords, held=held)) is Then.THE_SAME:
+            pass
+        if then is Then.NOTHING or folder.newcomers is not None:
+            break
+
+
+def apply(
+    lane: Lane, number: int, found: Survey, keywords: Mapping[str, Flags] | None = None, *, held: bool = False
+) -> Then:
+    """Bring the rows in line with a survey, for a slice of time.
+
+    Dovecot puts messages into cur, and letters into names, before it says in its files which UIDs and keywords they
+    have, all under the lock of the UID list. So what is new and not explained by these files is compared with them
+    once more when that lock is ours: what is not explained then never will be, and may be numbered.
+
+    Args:
+        lane: the account.
+        number: the folder.
+        found: what was found. It is used up.
+        keywords: as for `scan`, which takes all messages in at once then.
+        held: the caller holds the lock of the UID list.
+    """
+    folder = lane.folder(number)
+    files = lane.own_files(folder)
     with mail_errors():
-        theirs = lane.current_uidlist(folder, files.directory)
-        if theirs is not None and theirs.uidvalidity != row.uidvalidity:
-            with locked(UIDLIST_FILE, files.directory):
-                renumber(lane, folder, theirs)
-        cur_mtime, seen = _listed(files)
-        dead = changes.dead(lane.db, row.id)
-        if dead:
-            _bury(lane, folder, files, {base: seen.pop(base, None) for base in dead})
-        _undo(files, {base: seen.pop(base, None) for base in changes.unfinished(lane.db, row.id)})
-        known = {base_of(name): (uid, name) for uid, name in messages.names(lane.db, row.id)}
-        if keywords is None:
-            folder.newcomers = _too_many(files, seen, known, theirs)
-        new_mtime = _accept(files, seen, cur_mtime) if folder.newcomers is None else 0
-        gone = _gone(files, known, seen)
-        _expunged(lane, folder, [known[base][0] for base in gone])
-        renamed = [(uid, name, seen[base]) for base, (uid, name) in known.items() if seen.get(base, name) != name]
-        fresh = [name for base, name in seen.items() if base not in known] if folder.newcomers is None else []
-        with _others_done(lane, folder, files.directory, fresh, [name for *_, name in renamed]) as held:
-            _renamed(lane, folder, renamed)
-            _arrived(lane, folder, files, _dated(files, fresh), keywords or {}, held=held)
-        if folder.newcomers is None:
-            _follow(lane, folder, files, seen)
-    row.cur_mtime, row.new_mtime = _settled(cur_mtime.value), _settled(new_mtime)
-    if folder.newcomers is not None:
-        row.cur_mtime = 0
-    folder.verify = cur_mtime.doubtful
+        if folder.newcomers is not None or found.uidvalidity != folder.row.uidvalidity:
+            return Then.A_GLANCE
+        if _contradicted(lane, folder):
+            with _locked(files, held):
+                theirs = lane.current_uidlist(folder, files.directory)
+                if theirs is not None and _contradicted(lane, folder):
+                    renumber(lane, folder, theirs)
+            return Then.A_GLANCE
+        if found.twins:
+            files.part_twins(found.twins)
+            return Then.A_GLANCE
+        until = time.monotonic() + SLICE
+        while found.gone or found.renamed:
+            if time.monotonic() >= until:
+                lane.save(folder)
+                return Then.THE_SAME
+            note_gone(lane, folder, _taken(found.gone))
+            _note_renamed(lane, folder, _taken(found.renamed), held=held)
+        _bury(lane, folder, files, found.dead)
+        return _admit(lane, folder, found, keywords, held=held)
+
+
+def _contradicted(lane: Lane, folder: LaneFolder) -> bool:
+    """Whether another server's list says other UIDs than the rows."""
+    theirs = lane.current_uidlist(folder, lane.own_files(folder).directory)
+    if theirs is None:
+        return False
+    folder.doubted = folder.doubted and conflicts(lane, folder, theirs)
+    return folder.doubted
+
+
+def _locked(files: HeldFiles, held: bool) -> AbstractContextManager[None]:
+    return nullcontext() if held else locked(UIDLIST_FILE, files.directory)
+
+
+def _note_renamed(
+    lane: Lane, folder: LaneFolder, renamed: Sequence[tuple[int, str | None, str]], *, held: bool
+) -> None:
+    names = [name for *_, name in renamed]
+    with _locked(lane.own_files(folder), held or explained(lane, folder, None, (), names)):
+        note_renamed(lane, folder, renamed)
+
+
+def _admit(lane: Lane, folder: LaneFolder, found: Survey, keywords: Mapping[str, Flags] | None, *, held: bool) -> Then:
+    """The last step of `apply`: messages that are new here."""
+    files = lane.own_files(folder)
+    fresh = _without_rows(lane, folder.row.id, files, found)
+    theirs = lane.current_uidlist(folder, files.directory)
+    if keywords is None:
+        folder.newcomers = _too_many(fresh, found.waiting, theirs)
+    many = folder.newcomers is not None
+    if many:
+        fresh = []
+    if held or many or (explained(lane, folder, theirs, fresh, ()) and not _waiting(files)):
+        return _number(lane, folder, found, fresh, keywords, held=held)
+    with locked(UIDLIST_FILE, files.directory):
+        if _contradicted(lane, folder):
+            return Then.A_GLANCE
+        return _number(lane, folder, found, fresh, keywords, held=True)
+
+
+def _number(
+    lane: Lane,
+    folder: LaneFolder,
+    found: Survey,
+    fresh: list[str],
+    keywords: Mapping[str, Flags] | None,
+    *,
+    held: bool,
+) -> Then:
+    """Give messages that are new here their UIDs; what lies in new only if the lock of the UID list is held."""
+    files, row, seen = lane.own_files(folder), folder.row, found.seen
+    theirs = lane.current_uidlist(folder, files.directory)
+    listed = set(seen)
+    coming = theirs is not None and _coming(files, unseen(theirs, row.uidnext, seen), seen)
+    fresh = [*fresh, *(seen[base] for base in seen.keys() - listed)]
+    cur_mtime, new_mtime, whole = CurMtime(files, found.cur_mtime), files.changed_at()[1], True
+    if held and not coming and folder.newcomers is None:
+        came, new_mtime, whole = accept(files, cur_mtime)
+        came = [name for name in came if base_of(name) not in seen]
+        seen.update((base_of(name), name) for name in came)
+        known = [(found.known[base_of(name)], None, name) for name in came if base_of(name) in found.known]
+        _note_renamed(lane, folder, known, held=held)
+        fresh += [name for name in came if base_of(name) not in found.known]
+    elif _waiting(files):
+        new_mtime = 0
+    note_arrived(lane, folder, theirs, [] if coming else by_age(files, fresh), keywords or {})
+    if theirs is not None and not coming:
+        if theirs.uidnext > row.uidnext:  # it may have numbered messages that are gone
+            row.uidnext = theirs.uidnext
+            lane.news(lane.listener.promised, row.id, row.uidnext)
+        row.reserved = theirs.uidnext if folder.uidlist is theirs else row.reserved
+    unsettled = coming or folder.newcomers is not None
+    row.cur_mtime, row.new_mtime = 0 if unsettled else settled(cur_mtime.value), settled(new_mtime)
+    folder.verify |= cur_mtime.doubtful or coming
     lane.save(folder)
+    return Then.NOTHING if whole and folder.newcomers is None else Then.A_GLANCE
 
 
-def _too_many(
-    files: HeldFiles, seen: Mapping[str, str], known: Mapping[str, tuple[int, str]], theirs: UidList | None
-) -> Newcomers | None:
+def _waiting(files: HeldFiles) -> list[str]:
+    """File names in new."""
+    return [name for name in os.listdir(files.new) if not name.startswith(".")]
+
+
+def _coming(files: HeldFiles, missing: set[str], seen: dict[str, str]) -> bool:
+    """Look for messages that another server has numbered, and that the listing of cur did not show.
+
+    Args:
+        files: the folder.
+        missing: their base names.
+        seen: what is in cur; those that are found there are put into it. Those in new are going to be.
+
+    Returns:
+        Whether some may be there and cannot be found just now: then none with a higher UID may be taken in.
+    """
+    if missing:
+        missing = missing - {base_of(name) for name in _waiting(files)}
+    if not missing:
+        return False
+    gone, second = files.certainly_gone(missing)
+    seen.update((base, second.cur[base]) for base in missing & second.cur.keys())
+    return not missing <= gone | second.cur.keys() | second.new.keys()
+
+
+def _without_rows(lane: Lane, number: int, files: HeldFiles, found: Survey) -> list[str]:
+    """The messages that were new when they were found and are so now; files that nobody finishes are removed."""
+    last = max(found.known.values(), default=0)
+    since = {base_of(name) for _, name in messages.names(lane.db, number, (last + 1, LARGEST_UID))}
+    since |= changes.dead(lane.db, number)
+    unfinished = changes.unfinished(lane.db, number)
+    unlinked(files, [found.seen[base] for base in unfinished if base in found.seen])
+    return [name for name in found.fresh if (base := base_of(name)) not in since and base not in unfinished]
+
+
+def _too_many(fresh: Sequence[str], waiting: Sequence[str], theirs: UidList | None) -> Newcomers | None:
     """The messages without rows if there are too many for one job; never those that have their UIDs already."""
     listed = theirs.entries if theirs is not None else {}
-    waiting = {base_of(name): name for name in os.listdir(files.new) if not name.startswith(".")}
-    strangers = (seen.keys() | waiting.keys()) - known.keys()
-    if len(strangers) <= _MOST_AT_ONCE or not strangers.isdisjoint(listed):
+    if len(fresh) + len(waiting) <= _MOST_AT_ONCE or any(base_of(name) in listed for name in (*fresh, *waiting)):
         return None
-    return Newcomers(
-        waiting=[name for base, name in waiting.items() if base not in seen],
-        undated=[seen[base] for base in strangers if base in seen],
-        dated=[],
-    )
+    return Newcomers(waiting=list(waiting), undated=list(fresh), dated=[])
+
+
+def _bury(lane: Lane, folder: LaneFolder, files: HeldFiles, dead: Mapping[str, str]) -> None:
+    """Remove files that were expunged before a crash; many of them are left to the work behind."""
+    if len(dead) > _CHUNK:
+        lane.news(lane.listener.behind, folder.row.id)
+    else:
+        changes.bury(lane.db, folder.row.id, map(base_of, unlinked(files, dead.values())))
 
 
 def _take_in(lane: Lane, folder: LaneFolder, newcomers: Newcomers) -> None:
@@ -155,312 +309,24 @@ def _take_in(lane: Lane, folder: LaneFolder, newcomers: Newcomers) -> None:
                 names = files.accept(_taken(newcomers.waiting))
                 newcomers.undated += [name for name in names if name is not None]
             elif newcomers.undated:
-                newcomers.dated += _dated(files, _taken(newcomers.undated))
+                newcomers.dated += by_age(files, _taken(newcomers.undated))
                 if not newcomers.undated:
                     newcomers.dated.sort(reverse=True)
-            elif not newcomers.dated or _listed_since(lane, folder, newcomers):
-                folder.newcomers = None  # what is left, if anything, is found by the next listing
+            elif not newcomers.dated:
+                folder.newcomers = None
                 break
             else:
-                some = sorted(_taken(newcomers.dated))
-                with _others_done(lane, folder, files.directory, [name for _, name in some], ()) as held:
-                    _arrived(lane, folder, files, some, {}, held=held)
+                with locked(UIDLIST_FILE, files.directory):
+                    theirs = lane.current_uidlist(folder, files.directory)
+                    if theirs is not None and theirs.uidnext > folder.row.uidnext:
+                        folder.newcomers = None  # it has numbered some of them, perhaps: the next listing tells
+                        break
+                    note_arrived(lane, folder, theirs, sorted(_taken(newcomers.dated)), {})
     lane.save(folder)
 
 
-def _listed_since(lane: Lane, folder: LaneFolder, newcomers: Newcomers) -> bool:
-    """Whether another server has given UIDs to any of them: then all are to be taken in together, in its order."""
-    if not lane.others_listed(folder):
-        return False
-    theirs = lane.current_uidlist(folder, lane.own_files(folder).directory)
-    return theirs is not None and any(base_of(name) in theirs.entries for _, name in newcomers.dated)
-
-
-def _taken(some: list[T]) -> list[T]:
+def _taken(some: list[T], most: int = _CHUNK) -> list[T]:
     """Take a few from the end."""
-    taken = some[-_CHUNK:]
-    del some[-_CHUNK:]
+    taken = some[-most:]
+    del some[-most:]
     return taken
-
-
-def _dated(files: HeldFiles, names: Sequence[str]) -> list[tuple[int, str]]:
-    """(mtime, file name) of those that are there, the oldest first."""
-    return sorted((facts.mtime, name) for name, facts in zip(names, files.facts(names), strict=True) if facts)
-
-
-class _CurMtime:
-    """The mtime of cur before it was listed, carried over our own renames into it."""
-
-    def __init__(self, files: HeldFiles) -> None:
-        self._files = files
-        self.doubtful = False
-        """Whether another program's change may be among ours: then the folder is to be listed once more."""
-        self.value = files.changed_at()[0]
-
-    def accept(self, names: Sequence[str]) -> list[str | None]:
-        """Move messages over from new."""
-        before = self._files.changed_at()[0]
-        moved = self._files.accept(names)
-        self.doubtful = True
-        if before == self.value:
-            self.value = self._files.changed_at()[0]
-        return moved
-
-
-def _listed(files: HeldFiles) -> tuple[_CurMtime, dict[str, str]]:
-    """The mtime of cur and what is in it: base name -> file name."""
-    cur_mtime = _CurMtime(files)
-    listing = files.listing()
-    if listing.repeated:
-        listing, certain = files.settled_listing()
-        if certain and listing.repeated:
-            files.part_twins(listing.repeated)
-        cur_mtime = _CurMtime(files)
-        listing = files.listing()
-    return cur_mtime, listing.cur
-
-
-def _accept(files: HeldFiles, seen: dict[str, str], cur_mtime: _CurMtime) -> int:
-    """Move what lies in new to cur, into `seen` as well: the mtime of new when it was seen empty, or 0."""
-    for _ in range(_MOST_ROUNDS):
-        mtime = files.changed_at()[1]
-        names = [name for name in os.listdir(files.new) if not name.startswith(".")]
-        if not names:
-            return mtime
-        moved = cur_mtime.accept(sorted(names))
-        if None in moved:  # another server moves them as well: they may be in cur, and were not when it was listed
-            moved += files.listing().cur.values()
-        for name in moved:
-            if name is not None:
-                seen.setdefault(base_of(name), name)
-    return 0
-
-
-def _settled(mtime: int) -> int:
-    """The mtime, or 0 if it is so young that another change might not show in it."""
-    return mtime if time.time_ns() - mtime > CLOCK_TICK_NS else 0
-
-
-def _bury(lane: Lane, folder: LaneFolder, files: HeldFiles, dead: dict[str, str | None]) -> None:
-    """Remove files that were expunged before a crash; many of them are left to the work behind."""
-    if len(dead) > _CHUNK:
-        lane.news(lane.listener.behind, folder.row.id)
-        return
-    _undo(files, dead)
-    changes.bury(lane.db, folder.row.id, dead)
-
-
-def _undo(files: HeldFiles, names: dict[str, str | None]) -> None:
-    """Remove those of these files that are there: base name -> file name."""
-    for name in names.values():
-        if name is not None:
-            with suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=files.cur)
-
-
-def _gone(files: HeldFiles, known: dict[str, tuple[int, str]], seen: dict[str, str]) -> list[str]:
-    """Base names of messages that are gone for certain; those that a second listing shows are put into `seen`."""
-    missing = [base for base in known if base not in seen]
-    if not missing:
-        return []
-    gone, second = files.certainly_gone(missing)
-    for base in missing:
-        if base in second.cur:
-            seen[base] = second.cur[base]
-    return [base for base in missing if base in gone]
-
-
-@contextmanager
-def _others_done(
-    lane: Lane, folder: LaneFolder, fd: int, fresh: Sequence[str], renamed: Sequence[str]
-) -> Iterator[bool]:
-    """Hold the lock of the UID list during the block, if names ask for it; whether it is held.
-
-    Dovecot puts messages into cur, and letters into names, before it says in its files which UIDs and keywords they
-    have, all under this lock. So a message or a letter of which they say nothing may be one that they are about to
-    explain; if they still do not when the lock is ours, they never will.
-    """
-    known = lane.current_uidlist(folder, fd)
-    entries = known.entries if known is not None else {}
-    letters = lane.letters(folder)
-    explained = all(base_of(name) in entries for name in fresh) and all(
-        letters.knows(letters_of(name)) for name in (*fresh, *renamed)
-    )
-    if explained:
-        yield False
-        return
-    with locked(UIDLIST_FILE, fd):
-        yield True
-
-
-def _renamed(lane: Lane, folder: LaneFolder, renamed: Sequence[tuple[int, str, str]]) -> None:
-    """Other programs changed letters: merge their change with what we have not written yet.
-
-    Args:
-        lane: the account.
-        folder: the folder.
-        renamed: (UID, name as we know it, name that was seen) of each message.
-    """
-    if not renamed:
-        return
-    letters, bits, number = lane.letters(folder), folder.bits, folder.row.id
-    ours = {uid: flags for uid, flags, _ in messages.unwritten(lane.db, number, 0, -1)}
-    rows = []
-    for uid, old, new in renamed:
-        before = bits.bits(lane.db, letters.flags(letters_of(old)))
-        theirs = bits.bits(lane.db, letters.flags(letters_of(new)))
-        mine = ours.get(uid)
-        if mine is None and before == theirs:
-            continue
-        mine = _mask(lane, number, uid) if mine is None else mine
-        rows.append((uid, (mine | theirs & ~before) & ~(before & ~theirs), theirs))
-    messages.rename(lane.db, number, [(uid, new) for uid, _, new in renamed])
-    if rows:
-        rows.sort()
-        modseq = lane.modseq(folder)
-        messages.set_flags(lane.db, number, rows, modseq)
-        flags = [bits.flags(mask) for _, mask, _ in rows]
-        lane.news(lane.listener.flagged, number, [uid for uid, _, _ in rows], flags, modseq, None)
-
-
-def _mask(lane: Lane, number: int, uid: int) -> int:
-    row = lane.db.execute("SELECT flags FROM messages WHERE folder=? AND uid=?", (number, uid)).fetchone()
-    return int(row[0])
-
-
-def _expunged(lane: Lane, folder: LaneFolder, uids: list[int]) -> None:
-    if uids:
-        uids.sort()
-        modseq = lane.modseq(folder)
-        messages.remove(lane.db, folder.row.id, uids)
-        changes.note_expunged(lane.db, folder.row.id, uids, modseq)
-        lane.news(lane.listener.expunged, folder.row.id, uids, modseq, None)
-
-
-def _arrived(
-    lane: Lane,
-    folder: LaneFolder,
-    files: HeldFiles,
-    dated: Sequence[tuple[int, str]],
-    keywords: Mapping[str, Flags],
-    *,
-    held: bool,
-) -> None:
-    """Give messages that are new here their UIDs: those that another server gave them, or the next ones by age."""
-    if not dated:
-        return
-    row = folder.row
-    known = lane.current_uidlist(folder, files.directory)
-    entries = known.entries if known is not None and known.uidvalidity == row.uidvalidity else {}
-    kept = sorted(
-        (entry.uid, date, name)
-        for date, name in dated
-        if (entry := entries.get(base_of(name))) is not None and entry.uid >= row.uidnext
-    )
-    listed = {name for _, _, name in kept}
-    if kept:
-        row.uidnext = kept[-1][0] + 1
-    others = [(date, name) for date, name in dated if name not in listed]
-    uids = lane.assign(folder, len(others), held) if others else range(0)
-    given = kept + [(uid, date, name) for uid, (date, name) in zip(uids, others, strict=True)]
-    letters = lane.letters(folder)
-    octets = octets_of(files, [name for _, _, name in given])
-    rows = []
-    for uid, date, name in given:
-        mask = folder.bits.bits(lane.db, letters.flags(letters_of(name)))
-        more = folder.bits.bits(lane.db, keywords.get(base_of(name), ()))
-        rows.append(MessageRow(uid, mask | more, mask, max(date, 0), name, octets[name] or 0))
-    modseq = lane.modseq(folder)
-    messages.insert(lane.db, row.id, rows, modseq, int(time.time()))
-    flags = [folder.bits.flags(one.flags) for one in rows]
-    came = [one.uid for one in rows]
-    lane.news(lane.listener.arrived, row.id, came, flags, modseq, None)
-    lane.news(lane.listener.found, row.id, came)
-    if held:
-        _list_uids(lane, folder, files.directory)
-
-
-def _list_uids(lane: Lane, folder: LaneFolder, fd: int) -> None:
-    """Tell another server at once which UIDs its messages have here, if that is done by lines behind its list."""
-    known, row = folder.uidlist, folder.row
-    if known is None or known.uidnext != row.reserved:
-        return
-    fresh = [one for one in entries_of(lane, folder, row.listed) if one[0] not in known.entries]
-    if not fresh:
-        return
-    last = next(reversed(known.entries.values())).uid if known.entries else 0
-    appended = append_uids(fd, known, fresh) if fresh[0][1].uid > last else None
-    if appended is not None:
-        folder.uidlist = appended
-        row.listed, row.reserved = fresh[-1][1].uid, appended.uidnext
-
-
-def _follow(lane: Lane, folder: LaneFolder, files: HeldFiles, seen: dict[str, str]) -> None:
-    """Promise no lower UIDNEXT than another server did, which may have given UIDs to messages that are gone."""
-    row, theirs = folder.row, lane.current_uidlist(folder, files.directory)
-    if theirs is None or theirs.uidvalidity != row.uidvalidity or theirs.uidnext == row.reserved:
-        return
-    unseen = [base for base, entry in theirs.entries.items() if entry.uid >= row.uidnext and base not in seen]
-    coming = set(unseen) - files.certainly_gone(unseen)[0] if unseen else ()
-    uidnext = min([theirs.uidnext, *(theirs.entries[base].uid for base in coming)])
-    if uidnext > row.uidnext:
-        row.uidnext = uidnext
-        lane.news(lane.listener.promised, row.id, uidnext)
-
-
-def renumber(lane: Lane, folder: LaneFolder, theirs: UidList) -> None:
-    """Begin anew: a UIDVALIDITY above all before, all messages as if never seen; sessions must leave.
-
-    The caller holds the lock of the UID list.
-
-    Args:
-        lane: the account.
-        folder: the folder.
-        theirs: another server's list; its UIDVALIDITY and UIDs are taken over if that raises UIDVALIDITY.
-    """
-    row = folder.row
-    for table in ("messages", "files", "expunged"):
-        lane.db.execute(f"DELETE FROM {table} WHERE folder=?", (row.id,))
-    if theirs.uidvalidity > row.uidvalidity:
-        row.uidvalidity = theirs.uidvalidity
-        row.reserved = 0
-        row.listed = theirs.uidnext - 1
-    else:
-        row.uidvalidity = new_uidvalidity(lane.db, int(time.time()), row.uidvalidity + 1)
-        files = lane.own_files(folder)
-        kept = _kept(theirs)
-        folder.uidlist = write_uidlist(
-            files.directory, UidList(row.uidvalidity, len(kept) + 1, theirs.guid, kept, theirs.extensions)
-        )
-        row.reserved, row.listed = (0, len(kept)) if kept else (1, 0)
-    row.uidnext, row.first_recent, row.cur_mtime = 1, 1, 0
-    row.remembered = row.highest_modseq
-    lane.watched.discard(row.id)
-    lane.save(folder)
-    lane.news(lane.listener.vanished, row.id)
-    lane.tell_tree()
-
-
-def _kept(theirs: UidList) -> dict[str, UidEntry]:
-    """The lines of a list with new UIDs, if any has a UIDL: POP3 clients know messages by those, and by no UID."""
-    if not any(entry.uidl for entry in theirs.entries.values()):
-        return {}
-    return {base: entry._replace(uid=at) for at, (base, entry) in enumerate(theirs.entries.items(), 1)}
-
-
-def conflicts(lane: Lane, folder: LaneFolder, theirs: UidList) -> bool:
-    """Whether another server's list has a UID for a message other than ours, or another UID for one of ours."""
-    if theirs.uidvalidity != folder.row.uidvalidity:
-        return True
-    ours = {base_of(name): uid for uid, name in messages.names(lane.db, folder.row.id)}
-    uids = {uid: base for base, uid in ours.items()}
-    return any(
-        ours.get(base, entry.uid) != entry.uid or uids.get(entry.uid, base) != base
-        for base, entry in theirs.entries.items()
-    )
-
-
-def entries_of(lane: Lane, folder: LaneFolder, after: int) -> list[tuple[str, UidEntry]]:
-    """Lines for `dovecot-uidlist` of messages above this UID."""
-    rows = messages.names(lane.db, folder.row.id, (after + 1, 0xFFFF_FFFF))
-    return [(base_of(name), UidEntry(uid)) for uid, name in rows]

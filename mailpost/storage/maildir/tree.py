@@ -19,7 +19,6 @@ from mailpost.storage.maildir.directories import (
     FolderDirectory,
     create_folder,
     list_folders,
-    purge_trash,
     remove_folder,
     rename_folders,
 )
@@ -32,7 +31,7 @@ from mailpost.storage.maildir.subscriptions import (
     SUBSCRIPTIONS_FILE,
     change_subscriptions,
 )
-from mailpost.storage.maildir.uidlist import UidList, read_uidlist
+from mailpost.storage.maildir.uidlist import UIDLIST_FILE, UidList, format_uidlist, new_guid, read_uidlist
 from mailpost.storage.maildir.writing import APPENDING, COPYING, undo
 from mailpost.storage.records import SpecialUse
 
@@ -146,7 +145,9 @@ def create(lane: Lane, name: str, special_use: SpecialUse | None) -> None:
 
 
 def _make(lane: Lane, directory: str, special_use: str | None) -> None:
-    create_folder(lane.root_fd, lane.layout, directory)
+    """Make a folder that has its UIDVALIDITY from the first moment, so that no other server gives it one."""
+    uids = UidList(rows.new_uidvalidity(lane.db, int(time.time())), 1, new_guid())
+    create_folder(lane.root_fd, lane.layout, directory, {UIDLIST_FILE: format_uidlist(uids)})
     for row in rows.all_folders(lane.db):
         if row.directory == directory:
             _forget(lane, row.id)  # one that another program has removed
@@ -171,9 +172,9 @@ def delete(lane: Lane, name: str) -> None:
     lane.tell_tree()
 
 
-def purge(lane: Lane, most: int = 200) -> bool:
-    """Free the space of folders that were removed: some files a call; False when nothing is left."""
-    return not purge_trash(lane.root_fd, lane.layout, most)
+def forget_removed(lane: Lane) -> bool:
+    """Free the rows of folders that were removed: some of them a call; False when nothing is left."""
+    return rows.forget_removed(lane.db)
 
 
 def rename(lane: Lane, old: str, new: str) -> None:
@@ -258,8 +259,8 @@ def open_account(
     Args:
         lane: the account.
         defaults: what a new account gets; None for one that is not new.
-        continues: whether the state is known to be the last one. One that may be an older copy gives out no UID of the
-            blocks that it thinks it has.
+        continues: whether the state is known to be the last one. One that may be an older copy is compared with the UID
+            lists.
         is_clean: whether it was closed well the last time. After a crash all is listed again, since two changes may
             have left a directory with one mtime, and files that nobody finishes are removed.
 
@@ -267,7 +268,7 @@ def open_account(
         Numbers of folders in which something was left to be written behind.
     """
     if not continues:
-        rows.give_up_reserved(lane.db)
+        rows.doubt_uidlists(lane.db)
     for intent in changes.intents(lane.db):
         if intent.operation in {APPENDING, COPYING}:
             undo(lane, intent.detail["folder"], intent.detail["bases"])

@@ -1,11 +1,7 @@
 """UIDs of one folder as other servers keep them: `dovecot-uidlist`, version 3 written, versions 1 and 3 read.
 
 The first line is `3 V<uidvalidity> N<next uid> G<guid>`, every other one `<uid> <extensions> :<base>`, UIDs
-ascending. Lines are appended; the next UID is the larger of the header's and the last line's plus one, so a
-header kept ahead by a block makes the UIDs of that block ours even when their lines are not written yet.
-The block is given back when all lines are written: Dovecot takes a UID that is below the next one it has read, and
-that it has not seen, for that of an expunged message, and gives the message another. So that neither costs a whole
-file, the next UID is written with ten digits and changed in its place.
+ascending. Lines are appended; the next UID is the larger of the header's and the last line's plus one.
 All writers hold `locked(UIDLIST_FILE, dir_fd)` of `dotlock`, which is Dovecot's own lock.
 """
 
@@ -16,6 +12,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -26,12 +23,9 @@ from mailpost.storage.maildir.files import FileStamp, file_stamp, read_file, rep
 UIDLIST_FILE = "dovecot-uidlist"
 LARGEST_UID = 0xFFFF_FFFF
 _LONGEST_HEADER = 4096
-BLOCK = 1000
-"""UIDs reserved at a time."""
 
 _LINE = re.compile(r"^([1-9][0-9]{0,9}) ([^:\n]*):([^:\n]+)", re.MULTILINE)
 _LINE_1 = re.compile(r"^([1-9][0-9]{0,9})() ([^:\n]+)", re.MULTILINE)
-_NEXT = re.compile(rb"3 (?:[^N \n][^ \n]* )*N([0-9]{10})(?=[ \n])")
 _HEADER_1 = re.compile(r"1 ([0-9]{1,10}) ([0-9]{1,10})\s*\Z")
 
 
@@ -54,7 +48,7 @@ class UidList:
 
     uidvalidity: int
     uidnext: int
-    """No UID from here on has ever been given out (reserved ones lie below it)."""
+    """No UID from here on has ever been given out."""
     guid: str = ""
     """32 hexadecimal digits that name the folder; "" where the file has none."""
     entries: dict[str, UidEntry] = field(default_factory=dict)
@@ -151,7 +145,7 @@ def format_uidlist(uidlist: UidList) -> bytes:
     """The whole file, entries in ascending order of UIDs."""
     guid = f" G{uidlist.guid}" if uidlist.guid else ""
     extensions = f" {uidlist.extensions}" if uidlist.extensions else ""
-    header = f"3 V{uidlist.uidvalidity} N{uidlist.uidnext:010d}{guid}{extensions}\n"
+    header = f"3 V{uidlist.uidvalidity} N{uidlist.uidnext}{guid}{extensions}\n"
     ordered = sorted((entry.uid, entry.extensions, base) for base, entry in uidlist.entries.items())
     return os.fsencode(header + _format_lines(ordered))
 
@@ -168,50 +162,14 @@ def write_uidlist(dir_fd: int, uidlist: UidList) -> UidList:
     return replace(uidlist, stamp=stamp, appendable=True)
 
 
-def reserve_uids(dir_fd: int, uidlist: UidList, wanted: int, block: int = BLOCK) -> UidList:
-    """Have all UIDs below `wanted` and a block more reserved in the file, durable; the caller holds the lock.
-
-    Args:
-        dir_fd: the folder.
-        uidlist: the list as it is in the file now (its stamp compared under the lock).
-        wanted: the next UID that is wanted.
-        block: how many more to reserve.
-
-    Returns:
-        The list as it now stands in the file: UIDs below its `uidnext` that are the caller's to give out are those
-        from the old `uidnext` on. Unchanged if the file reserves up to `wanted` already.
-    """
-    if wanted <= uidlist.uidnext and uidlist.stamp is not None:
-        return uidlist
-    uidnext = min(max(uidlist.uidnext, wanted) + block, LARGEST_UID + 1)
-    return set_uidnext(dir_fd, uidlist, uidnext) or write_uidlist(dir_fd, replace(uidlist, uidnext=uidnext))
-
-
-def set_uidnext(dir_fd: int, uidlist: UidList, uidnext: int) -> UidList | None:
-    """Have another next UID in the header, durable; the caller holds the lock.
-
-    Args:
-        dir_fd: the folder.
-        uidlist: the list as it was last read or written here.
-        uidnext: above all UIDs of its lines.
-
-    Returns:
-        The list as it now is; None, with nothing written, when the file is no longer the one that `uidlist` says or its
-        header has no room.
-    """
-    try:
-        fd = os.open(UIDLIST_FILE, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=dir_fd)
-    except FileNotFoundError:
-        return None
-    try:
-        room = _NEXT.match(os.pread(fd, 512, 0))
-        if room is None or not uidlist.appendable or FileStamp.of(os.fstat(fd)) != uidlist.stamp:
-            return None
-        os.pwrite(fd, b"%010d" % uidnext, room.start(1))
-        os.fsync(fd)
-        return replace(uidlist, uidnext=uidnext, stamp=FileStamp.of(os.fstat(fd)))
-    finally:
-        os.close(fd)
+def flush_uidlist(dir_fd: int) -> None:
+    """Make the lines that were put behind the list durable."""
+    with suppress(FileNotFoundError):
+        fd = os.open(UIDLIST_FILE, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=dir_fd)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
 
 def append_uids(dir_fd: int, uidlist: UidList, added: Iterable[tuple[str, UidEntry]]) -> UidList | None:

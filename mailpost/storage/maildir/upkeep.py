@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Generator, Iterator, Sequence
+from collections.abc import Coroutine, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -13,8 +14,9 @@ from twisted.python.failure import Failure
 
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.summary import Summary
-from mailpost.storage.maildir import behind, scan, tree
+from mailpost.storage.maildir import behind, tree
 from mailpost.storage.maildir.lane import FolderInfo
+from mailpost.storage.maildir.looking import Looking
 from mailpost.storage.maildir.reading import Refused
 from mailpost.storage.maildir.registry import Registry
 from mailpost.storage.maildir.workers import Workers
@@ -43,26 +45,36 @@ def _folder_may_go() -> Iterator[None]:
             raise
 
 
+@dataclass(slots=True)
+class _Fresh:
+    """Messages of one folder that are to be summarised. Of a large folder they are many: no object for each."""
+
+    uids: list[int] = field(default_factory=list)
+    octets: dict[int, bytes] = field(default_factory=dict)
+
+
 class Upkeep:
     """The chores of one workers.
 
     Args:
         workers: who does them.
         registry: its folders.
+        looking: looks at them.
         clock: when.
     """
 
     _log = Logger()
 
-    def __init__(self, workers: Workers, registry: Registry, clock: IReactorTime) -> None:
+    def __init__(self, workers: Workers, registry: Registry, looking: Looking, clock: IReactorTime) -> None:
         self._workers = workers
         self._registry = registry
+        self._looking = looking
         self._clock = clock
         self._changed: dict[int, None] = {}
         self._verify: dict[int, None] = {}
         self._failed: dict[int, None] = {}
         self._removed = False
-        self._fresh: dict[int, list[tuple[int, bytes | None]]] = {}
+        self._fresh: dict[int, _Fresh] = {}
         self._arrivals = 0
         self._timer: Any = None
         self._verifier: Any = None
@@ -88,11 +100,13 @@ class Upkeep:
         self._removed = True
         self._soon()
 
-    def fresh(self, folder: int, messages: Sequence[tuple[int, bytes | None]]) -> None:
-        """Messages to be summarised: (UID, octets if they are at hand) each."""
+    def fresh(self, folder: int, uids: Sequence[int], octets: Mapping[int, bytes] | None = None) -> None:
+        """Messages to be summarised; the octets of those that are at hand."""
         self._arrivals += 1
-        held = self._fresh.setdefault(folder, [])
-        held += messages if len(held) < _MOST_HELD else [(uid, None) for uid, _ in messages]
+        held = self._fresh.setdefault(folder, _Fresh())
+        held.uids += uids
+        if octets and len(held.octets) < _MOST_HELD:
+            held.octets.update(octets)
         if not self._summarising and not self._closed:
             self._summarising = True
             self._run(self._summarise())
@@ -133,7 +147,10 @@ class Upkeep:
                 for folder in folders:
                     await self._write_folder(folder)
                 if self._removed:
-                    self._removed = await self._workers.chore(tree.purge)
+                    self._removed = False  # first: another folder may be removed meanwhile
+                    rows_left = await self._workers.chore(tree.forget_removed)
+                    files_left = not await self._workers.purge_trash()
+                    self._removed |= rows_left or files_left
         finally:
             self._writing = False
             if self._changed:
@@ -176,9 +193,10 @@ class Upkeep:
             if folder in self._changed:
                 self._verify[folder] = None
             else:
-                with _folder_may_go():
-                    while await self._workers.chore(scan.verify, folder):
-                        pass
+                info = self._registry.of(folder)
+                if info is not None:
+                    with _folder_may_go():
+                        await self._looking.look(info, doubt=True, waited=False)
 
     # -- summaries
 
@@ -187,11 +205,11 @@ class Upkeep:
         try:
             await self._until_quiet()
             while self._fresh and not self._closed:
-                number, messages = self._fresh.popitem()
+                number, fresh = self._fresh.popitem()
                 info = self._registry.of(number)
                 if info is not None:
                     with _folder_may_go():
-                        await self._summarise_folder(info, messages)
+                        await self._summarise_folder(info, fresh)
         finally:
             self._summarising = False
 
@@ -203,15 +221,12 @@ class Upkeep:
             if self._arrivals == before:
                 return
 
-    async def _summarise_folder(self, info: FolderInfo, messages: list[tuple[int, bytes | None]]) -> None:
+    async def _summarise_folder(self, info: FolderInfo, fresh: _Fresh) -> None:
         workers = self._workers
-        unread = sorted({uid for uid, octets in messages if octets is None})
-        lacking = await workers.read(workers.reading.unsummarised, info, unread)
-        work: list[tuple[int, bytes | None]] = [(uid, None) for uid in lacking]
-        work += [one for one in messages if one[1] is not None]
+        lacking = await workers.read(workers.reading.unsummarised, info, fresh.uids)
         refused: Refused = {}
-        for start in range(0, len(work), _GROUP):
-            made = await workers.sliced(self._made(info, work[start : start + _GROUP], refused))
+        for start in range(0, len(lacking), _GROUP):
+            made = await workers.sliced(self._made(info, lacking[start : start + _GROUP], fresh.octets, refused))
             workers.keep(info, made)
             await workers.kept()
             await self._pause(PAUSE_SECONDS)
@@ -221,15 +236,15 @@ class Upkeep:
             raise problem
 
     def _made(
-        self, info: FolderInfo, group: Sequence[tuple[int, bytes | None]], refused: Refused
+        self, info: FolderInfo, group: Sequence[int], octets: Mapping[int, bytes], refused: Refused
     ) -> Generator[None, None, list[tuple[int, Summary]]]:
         reading = self._workers.reading
         made: list[tuple[int, Summary]] = []
-        for uid, octets in group:
-            if octets is not None:
-                made.append((uid, reading.summarise(octets)))
+        for uid in group:
+            if uid in octets:
+                made.append((uid, reading.summarise(octets[uid])))
                 yield
-        for some in reading.summaries(info, [uid for uid, octets in group if octets is None], refused):
+        for some in reading.summaries(info, [uid for uid in group if uid not in octets], refused, chase=0):
             made += some or ()
             yield
         return made

@@ -16,6 +16,7 @@ from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.summary import Summary
 from mailpost.storage.index.cache import CacheFile
 from mailpost.storage.maildir.batch import News
+from mailpost.storage.maildir.directories import purge_trash
 from mailpost.storage.maildir.files import Ballast
 from mailpost.storage.maildir.lane import FolderInfo, Lane
 from mailpost.storage.maildir.reading import Reading
@@ -24,6 +25,9 @@ from mailpost.storage.offload import Offload, Slices
 
 T = TypeVar("T")
 P = ParamSpec("P")
+
+_MOST_PURGED = 200
+"""Files of removed folders that are unlinked in one go: a few milliseconds."""
 
 
 class Workers:
@@ -105,6 +109,10 @@ class Workers:
 
         work.addBoth(done)
         return answer
+
+    def purge_trash(self) -> Deferred[bool]:
+        """Free the space of removed folders, which nobody else works on: some files; True when nothing is left."""
+        return self.read(purge_trash, self._lane.root_fd, self._lane.layout, _MOST_PURGED)
 
     def read(self, function: Callable[P, T], *args: P.args, **named: P.kwargs) -> Deferred[T]:
         """Do something short in a reader lane."""

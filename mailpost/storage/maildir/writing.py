@@ -21,8 +21,9 @@ from mailpost.storage.index.messages import MessageRow, Source, Spans
 from mailpost.storage.maildir.delivery import Spool, TmpFile, copied_base, copy_messages, write_message
 from mailpost.storage.maildir.filename import INFO, base_of
 from mailpost.storage.maildir.lane import HeldFiles, Lane, LaneFolder
+from mailpost.storage.maildir.numbering import assign
 from mailpost.storage.maildir.quota import require_room
-from mailpost.storage.maildir.scan import catch_up
+from mailpost.storage.maildir.scan import numbering
 from mailpost.storage.records import NO_LIMIT, Appended, Copied, QuotaLimit, Stored
 
 MOST_AT_ONCE = 500
@@ -78,23 +79,25 @@ def append(
         intent = _announce(lane, APPENDING, number, [_write(files, one).base for one in incoming])
         for one in incoming:
             lane.batches.undo(one.abort)
+    written = [one.file or _write(files, one) for one in incoming]
     folder = lane.folder(number)
-    old = _replaced(lane, replaced)
-    catch_up(lane, folder)
-    letters = lane.letters(folder)
-    uids = lane.assign(folder, len(incoming))
-    rows: list[MessageRow] = []
-    with lane.own_change(folder) as files:
-        lane.batches.durable(files.cur, files)
-        for uid, one in zip(uids, incoming, strict=True):
-            file = one.file or _write(files, one)
-            mask = folder.bits.bits(lane.db, one.flags)
-            said = letters.letters(one.flags)
-            lane.expect(folder, came=[file.base + INFO + said])
-            name = file.publish(files, said)
-            lane.batches.undo(partial(_unlink, files, [name]))
-            known = folder.bits.known(letters.flags(said))
-            rows.append(MessageRow(uid, mask, known, one.internaldate, name, file.stored))
+    said: list[tuple[str, str]] = []
+    with numbering(lane, folder):
+        old = _replaced(lane, replaced)
+        letters = lane.letters(folder)
+        with lane.own_change(folder) as files:
+            lane.batches.durable(files.cur, files)
+            for file, one in zip(written, incoming, strict=True):
+                wanted = letters.letters(one.flags)
+                lane.expect(folder, came=[file.base + INFO + wanted])
+                name = file.publish(files, wanted)
+                lane.batches.undo(partial(_unlink, files, [name]))
+                said.append((name, wanted))
+        uids = assign(lane, folder, [name for name, _ in said])
+    rows = []
+    for uid, one, file, (name, wanted) in zip(uids, incoming, written, said, strict=True):
+        mask, known = folder.bits.bits(lane.db, one.flags), folder.bits.known(letters.flags(wanted))
+        rows.append(MessageRow(uid, mask, known, one.internaldate, name, file.stored))
     if intent is not None:
         changes.end_intent(lane.db, intent)
     modseq = lane.modseq(folder)
@@ -145,11 +148,15 @@ def _write(files: HeldFiles, one: Incoming) -> TmpFile:
     return one.file
 
 
-def _unlink(files: HeldFiles, names: Iterable[str]) -> None:
+def _unlink(files: HeldFiles, names: Iterable[str]) -> list[str]:
+    """Remove files: the names of those that were there."""
+    removed = []
     for name in names:
         with suppress(FileNotFoundError):
             os.unlink(name, dir_fd=files.cur)
             passed("message.removed")
+            removed.append(name)
+    return removed
 
 
 def copy(
@@ -169,13 +176,13 @@ def copy(
         intent = _announce(lane, COPYING, to, list(bases.values()))
         found = [one for one in messages.sources(lane.db, number, spans) if one.uid in bases]
     source, target = lane.folder(number), lane.folder(to)
-    catch_up(lane, target)
-    made = _link(lane, source, target, found, bases)
+    with numbering(lane, target):
+        made = _link(lane, source, target, found, bases)
+        uids = assign(lane, target, [row.name for _, row in made])
     if intent is not None:
         changes.end_intent(lane.db, intent)
     if not made:
         return Copied(target.row.uidvalidity)
-    uids = lane.assign(target, len(made))
     modseq = lane.modseq(target)
     rows = [row._replace(uid=uid) for (_, row), uid in zip(made, uids, strict=True)]
     messages.insert(lane.db, to, rows, modseq, int(time.time()))
@@ -280,9 +287,9 @@ def _remove_files(lane: Lane, folder: LaneFolder, names: list[str]) -> None:
 def bury(lane: Lane, number: int, seconds: float) -> bool:
     """Remove files of expunged messages for a slice of time; False when they all are gone, and forgotten."""
     folder = lane.folder(number)
-    if not folder.doomed:
+    if not folder.doomed and changes.any_dead(lane.db, number):  # expunged before a crash, or renamed since
         dead = changes.dead(lane.db, number)
-        left = {base_of(name): name for name in os.listdir(lane.own_files(folder).cur)} if dead else {}
+        left = {base_of(name): name for name in os.listdir(lane.own_files(folder).cur)}
         folder.doomed = [left[base] for base in dead & left.keys()]
         if not folder.doomed:
             changes.bury(lane.db, number, dead)
@@ -290,9 +297,10 @@ def bury(lane: Lane, number: int, seconds: float) -> bool:
     while folder.doomed and time.monotonic() < until:
         some, folder.doomed[-_FEW:] = folder.doomed[-_FEW:], []
         with lane.own_change(folder) as files:
-            _unlink(files, some)
+            removed = _unlink(files, some)
+        changes.bury(lane.db, number, map(base_of, removed))  # one that has another name stays dead, to be looked for
     lane.save(folder)  # its mtime of cur is that after the removal
-    return bool(folder.doomed) or bool(changes.any_dead(lane.db, number))
+    return bool(folder.doomed) or changes.any_dead(lane.db, number)
 
 
 def undo(lane: Lane, number: int, bases: Sequence[str]) -> None:

@@ -115,7 +115,9 @@ KNOWN = (
     Excuse(
         "which session finds a message recent is undefined (RFC 3501 §2.3.2)",
         frozenset({"data"}),
-        lambda text, ours, theirs: b"SEARCH" in text and _RECENT_KEYS.search(text) is not None,
+        lambda text, ours, theirs: (
+            ours.status == theirs.status and b"SEARCH" in text and _RECENT_KEYS.search(text) is not None
+        ),
     ),
     Excuse(
         "a message that came and went is never announced (RFC 3501 §7.4.1)",

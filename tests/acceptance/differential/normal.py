@@ -143,6 +143,8 @@ def _code(values: Value) -> Any:
         return None
     name = bytes(values[0] or b"").upper() if isinstance(values[0], bytes) else b"?"
     rest = values[1:]
+    if name == b"MAILBOXID":  # each store makes up its own
+        return None
     if name in _MASKED:
         return (name,)
     if name == b"APPENDUID":

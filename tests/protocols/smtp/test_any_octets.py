@@ -1,4 +1,4 @@
-"""Whatever a client sends, and in whatever pieces: no bug shows, nothing is taken twice, and pieces make no difference."""
+"""Whatever a client sends: no bug shows, every message is taken or given up, and pieces make no difference."""
 
 from __future__ import annotations
 

@@ -35,6 +35,13 @@ def test_nothing_is_smuggled_behind_a_false_end(server: Server, end: bytes, step
     assert client.codes(b"NOOP\r\n") == [250]
 
 
+def test_a_message_that_was_refused_before_its_end_is_given_up_once(server: Server) -> None:
+    client = server.greeted()
+    client.sends(HEAD + b"a\n.\r\nmore")
+    client.transport.end()
+    assert server.receiver.begun[0].aborted == 1
+
+
 def test_a_cr_or_lf_alone_in_a_chunk(server: Server) -> None:
     """A message in chunks could carry what becomes an end when it is sent on behind DATA."""
     for message in (b"a\n.\nb\r\n", b"a\r.\rb\r\n", b"a\r"):

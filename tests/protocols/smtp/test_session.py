@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.transport import BodyKind
@@ -253,8 +255,6 @@ def test_a_receiver_that_takes_long_is_waited_for(server: Server) -> None:
 
 
 def _after(server: Server, seconds: float, call: object) -> object:
-    from twisted.internet.task import deferLater
-
     return deferLater(server.clock, seconds, call)  # type: ignore[arg-type]
 
 
@@ -345,8 +345,6 @@ def test_a_client_that_leaves_while_its_message_is_taken(server: Server) -> None
 
 
 def test_the_server_stops(server: Server) -> None:
-    from twisted.internet.defer import Deferred
-
     idle, sending, taking = (server.greeted() for _ in range(3))
     sending.sends(b"MAIL FROM:<a@b>\r\nRCPT TO:<ann>\r\nDATA\r\nhalf")
     taking.sends(b"MAIL FROM:<a@b>\r\nRCPT TO:<ann>\r\nDATA\r\n")

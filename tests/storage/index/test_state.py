@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from mailpost.mail.errors import ErrorKind, MailError
-from mailpost.storage.index import folders
+from mailpost.storage.index import folders, usage
 from mailpost.storage.index.generation import Generation
 from mailpost.storage.index.state import SCHEMA_VERSION, DamagedError, Readers, StateFile, index_errors, meta, set_meta
+from mailpost.storage.records import Usage
 
 
 @pytest.fixture
@@ -130,7 +131,33 @@ def test_a_folder_is_forgotten_with_all_that_hangs_on_it(state: StateFile) -> No
     folders.remove_folder(state.db, row.id)
     assert folders.folder_row(state.db, row.id) is None
     assert folders.all_folders(state.db) == []
+    assert not folders.forget_removed(state.db)
     assert state.db.execute("SELECT count(*) FROM messages").fetchone() == (0,)
+
+
+def test_the_rows_of_removed_folders_go_some_at_a_time(state: StateFile) -> None:
+    kept, removed, last = (
+        folders.add_folder(state.db, name, uidvalidity=7, modseq=1, special_use=None).id for name in (".a", ".b", ".c")
+    )
+    for folder in (kept, removed, last):
+        rows = [(folder, uid) for uid in range(1, 26)]
+        state.db.executemany("INSERT INTO messages VALUES(?, ?, 0, 0, 1, 1, 1)", rows)
+        state.db.executemany("INSERT INTO files VALUES(?, ?, 'name', 9)", rows)
+        state.db.executemany("INSERT INTO dead VALUES(?, ?)", [(folder, f"base{uid}") for _, uid in rows])
+        state.db.executemany("INSERT INTO expunged VALUES(?, 9, ?, ?)", [(folder, uid, uid) for _, uid in rows])
+        state.db.execute("INSERT INTO keywords VALUES(?, 6, 'work')", (folder,))
+    folders.remove_folder(state.db, removed)
+    folders.remove_folder(state.db, last)
+    before = state.db.total_changes
+    calls = 1
+    while folders.forget_removed(state.db, 10):
+        assert state.db.total_changes - before < 10 + 25  # those of one mod-sequence go together
+        before = state.db.total_changes
+        calls += 1
+    assert calls >= 12
+    for table, rows_of_one in {"messages": 25, "files": 25, "dead": 25, "expunged": 25, "keywords": 1}.items():
+        left = state.db.execute(f"SELECT folder, count(*) FROM {table} GROUP BY folder").fetchall()
+        assert left == [(kept, rows_of_one)]
 
 
 def test_a_generation_tells_another_process(tmp_path: Path) -> None:
@@ -151,3 +178,20 @@ def test_the_number_of_a_removed_folder_is_not_given_out_again(state: StateFile)
     first = folders.add_folder(state.db, ".a", uidvalidity=1, modseq=1, special_use=None)
     folders.remove_folder(state.db, first.id)
     assert folders.add_folder(state.db, ".a", uidvalidity=2, modseq=2, special_use=None).id > first.id
+
+
+def test_what_a_removed_folder_had_is_given_back_at_once(state: StateFile) -> None:
+    kept, removed = (
+        folders.add_folder(state.db, name, uidvalidity=7, modseq=1, special_use=None).id for name in (".a", ".b")
+    )
+    for folder, octets in ((kept, 10), (kept, None), (removed, 300), (removed, 40), (removed, None)):
+        uid = state.db.execute("SELECT count(*) FROM files").fetchone()[0] + 1
+        state.db.execute("INSERT INTO files VALUES(?, ?, 'name', ?)", (folder, uid, octets))
+    assert usage.usage(state.db) == Usage(350, 5)
+    folders.remove_folder(state.db, removed)
+    assert usage.usage(state.db) == Usage(10, 2)
+    assert [folder for folder, *_ in usage.unmeasured(state.db, 10)] == [kept]
+    while folders.forget_removed(state.db, 1):
+        assert usage.usage(state.db) == Usage(10, 2)
+        assert usage.is_right(state.db)
+    assert usage.usage(state.db) == Usage(10, 2)

@@ -15,7 +15,7 @@ from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.trial.unittest import TestCase
 
 from mailpost.mail.errors import ErrorKind, IncompleteError, MailError
-from mailpost.mail.flags import DELETED, SEEN, FlagChange, intern_flags
+from mailpost.mail.flags import DELETED, FLAGGED, SEEN, FlagChange, intern_flags
 from mailpost.mail.searchkeys import And, Body, HasFlag, Header, Larger, Not
 from mailpost.mail.summary import Summary
 from mailpost.storage.index.state import SCHEMA_VERSION
@@ -23,11 +23,16 @@ from mailpost.storage.interfaces import IMailpostMailbox
 from mailpost.storage.maildir import account as account_module
 from mailpost.storage.maildir import behind, counting, scan, writing
 from mailpost.storage.maildir import folder as folder_module
+from mailpost.storage.maildir import looking as looking_module
 from mailpost.storage.maildir import mailbox as mailbox_module
+from mailpost.storage.maildir import reading as reading_module
 from mailpost.storage.maildir import store as store_module
+from mailpost.storage.maildir import survey as survey_module
 from mailpost.storage.maildir import upkeep as upkeep_module
 from mailpost.storage.maildir.account import MaildirAccount
+from mailpost.storage.maildir.lane import FolderInfo
 from mailpost.storage.maildir.layout import Hierarchy, layout_of
+from mailpost.storage.maildir.looking import Looking
 from mailpost.storage.maildir.store import MaildirStore
 from mailpost.storage.records import Attribute, HeaderFields, NewMessage
 from mailpost.wire.imap.structures import summarise
@@ -380,9 +385,15 @@ class AccountTests(TestCase):
             real(*values)
 
         self.patch(behind, "finish", full)
-        verified: list[int] = []
-        self.patch(scan, "verify", lambda _, number: verified.append(number))
         account = await self.account()
+        looking, verified = account._looking, []
+
+        async def look(folder: FolderInfo, **how: Any) -> bool:
+            if how.get("doubt"):
+                verified.append(folder)
+            return await Looking.look(looking, folder, **how)
+
+        self.patch(looking, "look", look)
         await account.append("INBOX", [NewMessage(MESSAGE)])
         uidlist = self.place / "ann" / "dovecot-uidlist"
         while not verified or len(uidlist.read_text().splitlines()) < 2:
@@ -404,6 +415,65 @@ class AccountTests(TestCase):
             await later(0.01)
         self.assertEqual(list(self.place.glob("ann/**/.*trash*")), [])
         self.assertEqual(self.flushLoggedErrors(), [])
+
+    async def test_a_folder_that_does_not_come_to_rest_keeps_nobody_waiting(self) -> None:
+        self.patch(looking_module, "PATIENCE", -1)  # every survey that was not steady took too long
+        self.patch(looking_module, "PAUSE_SECONDS", 0.01)
+        account = await self.account()
+        await account.append("INBOX", [NewMessage(MESSAGE)] * 3)
+        mailbox = await account.open("INBOX")
+        await later(0.05)  # until the directories' mtimes can be trusted
+        cur = self.place / "ann" / "cur"
+        renaming = True
+        real = survey_module.survey
+
+        def restless(*values: Any) -> Any:
+            found = yield from real(*values)
+            if renaming:
+                path = sorted(cur.iterdir())[0]
+                path.rename(path.with_name(path.name.partition(":")[0] + (":2," if "S" in path.name[-2:] else ":2,S")))
+                found.steady = False
+            return found
+
+        self.patch(reading_module, "survey", restless)
+        last = sorted(cur.iterdir())[-1]
+        last.rename(last.with_name(last.name + "F"))
+        await gatherResults([Deferred.fromCoroutine(mailbox.refresh()) for _ in range(3)])
+        self.assertTrue(mailbox.restless)
+        await gatherResults([Deferred.fromCoroutine(mailbox.refresh()) for _ in range(3)])  # they are answered
+        self.assertIsNone(mailbox.looking)
+        while not any(FLAGGED in flags for flags in mailbox.live.flags):  # and looks go on behind
+            await later(0.01)
+        self.assertTrue(mailbox.restless)
+        renaming = False
+        while mailbox.restless:
+            await later(0.01)
+        await mailbox.refresh()
+        self.assertEqual(
+            [SEEN in flags for flags in mailbox.live.flags], [name.endswith("S") for name in sorted(os.listdir(cur))]
+        )
+        mailbox.release()
+
+    async def test_who_waits_for_a_look_that_fails_asks_again(self) -> None:
+        account = await self.account()
+        mailbox = await account.open("INBOX")
+        calls = []
+        real = Looking.look
+
+        async def look(*values: Any, **named: Any) -> bool:
+            calls.append(values)
+            if len(calls) == 1:
+                await later(0.01)
+                raise MailError(ErrorKind.NO_PERMISSION, "The server may not do this to its files")
+            return await real(account._looking, *values, **named)
+
+        self.patch(account._looking, "look", look)
+        mailbox.dirty = True
+        first, second = (Deferred.fromCoroutine(mailbox.refresh()) for _ in range(2))
+        await self.refused(ErrorKind.NO_PERMISSION, first)
+        await second
+        self.assertEqual(len(calls), 2)
+        mailbox.release()
 
     async def test_a_list_of_folders_shows_what_others_made(self) -> None:
         self.patch(account_module, "LOOK_SECONDS", -1)

@@ -133,10 +133,10 @@ def test_what_cannot_be_removed(root_fd: int) -> None:
 
 
 def test_a_failed_creation_leaves_nothing(root: Path, root_fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(name: str, dir_fd: int) -> int:
+    def full(name: str, data: bytes, dir_fd: int) -> None:
         raise OSError(errno.ENOSPC, "full")
 
-    monkeypatch.setattr(module, "create_file", full)
+    monkeypatch.setattr(module, "make_file", full)
     with pytest.raises(MailError) as caught:
         create_folder(root_fd, LAYOUT, ".A")
     assert caught.value.kind is ErrorKind.DISK_FULL

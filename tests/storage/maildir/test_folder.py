@@ -4,12 +4,14 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mailpost.mail.errors import ErrorKind, MailError
+from mailpost.storage.maildir import chasing
 from mailpost.storage.maildir import folder as module
 from mailpost.storage.maildir.directories import create_folder
 from mailpost.storage.maildir.filename import base_of
@@ -227,3 +229,45 @@ def test_no_message_is_called_gone_while_all_are_renamed(root: Path, inbox: Fold
         renamer.join()
     assert inbox.certainly_gone([*bases, "gone.host"])[0] == {"gone.host"}
     assert inbox.read([(base + ":2,T", 0) for base in bases]) == [b"x\r\n"] * 300
+
+
+def test_a_message_with_other_letters_is_found_without_a_listing(
+    root: Path, inbox: FolderFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(root, "1.h:2,FSa", b"x\n")
+    monkeypatch.setattr(os, "scandir", lambda *_: pytest.fail("listed"))
+    assert inbox.read([("1.h:2,a", 0)]) == [b"x\r\n"]
+    assert inbox.rename([("1.h:2,Sa", "RSa")]) == ["1.h:2,FRSa"]
+
+
+def test_many_messages_with_other_letters_are_found_in_one_listing(
+    root: Path, inbox: FolderFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(100):
+        put(root, f"{number}.h:2,S", b"x\n")
+    real, listings = os.scandir, []
+
+    def scandir(place: Any) -> Any:
+        listings.append(place)
+        return real(place)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert inbox.read([(f"{number}.h:2,", 0) for number in range(100)]) == [b"x\r\n"] * 100
+    assert len(listings) == 1
+
+
+def test_the_chase_after_a_message_ends(root: Path, inbox: FolderFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(root, "1.h:2,", b"x\n")
+    real, busy = chasing._met, []
+
+    def met(files: FolderFiles, missing: dict[str, int]) -> Iterator[str]:
+        busy.append(len(busy))
+        put(root, f"busy{len(busy)}:2,")
+        time.sleep(0.02)
+        return real(files, missing)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(chasing, "_met", met)
+        assert inbox.read([("gone.h:2,", 0), ("1.h:2,", 0)], 0.1) == [None, b"x\r\n"]
+    assert 1 < len(busy) < 10
+    assert inbox.read([("gone.h:2,", 0)], 0.1) == [None]

@@ -12,7 +12,7 @@ import pytest
 from mailpost.mail.flags import SEEN, intern_flags
 from mailpost.storage.index import changes
 from mailpost.storage.index import folders as rows
-from mailpost.storage.maildir import delivery, directories, nesting, scan, tree, writing
+from mailpost.storage.maildir import delivery, directories, loading, nesting, tree, writing
 from mailpost.storage.maildir.filename import UniqueNames, unique_names
 from mailpost.storage.maildir.files import rename_directory
 from mailpost.storage.maildir.lane import Lane
@@ -213,14 +213,14 @@ def test_a_lost_uid_list_is_told_when_a_folder_is_opened(tmp_path: Path) -> None
     bench.append(MESSAGE)
     (bench.root / "dovecot-uidlist").write_bytes(b"\x00\x01\x02")
     bench.ears.take()
-    bench.do(scan.load, bench.number())
+    bench.do(loading.load, bench.number())
     assert len(bench.ears.take("behind")) == 1
     bench.close()
 
 
 def test_another_processes_new_uidvalidity_ends_sessions(pair: tuple[Bench, Bench]) -> None:
     first, second = pair
-    second.do(scan.load, second.number())
+    second.do(loading.load, second.number())
 
     def renumbered(lane: Lane) -> None:
         row = lane.folder(first.number()).row

@@ -80,6 +80,7 @@ def test_of_an_older_state_nobody_can_say(tmp_path: Path) -> None:
     bench.append(MESSAGE)
     bench.close()
     with closing(sqlite3.connect(tmp_path / "ann" / "mailpost-state.sqlite3", isolation_level=None)) as db:
+        db.execute("DROP TRIGGER removed")
         db.execute("ALTER TABLE folders DROP COLUMN remembered")
         db.execute("PRAGMA user_version=2")
     bench = Bench(tmp_path / "ann")

@@ -11,7 +11,7 @@ import pytest
 
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.flags import ANSWERED, DELETED, FLAGGED, SEEN, FlagChange, intern_flags
-from mailpost.storage.maildir import behind, scan, tree, writing
+from mailpost.storage.maildir import behind, loading, scan, tree, writing
 from mailpost.storage.maildir.uidlist import read_uidlist
 
 from .lanes import MESSAGE, Bench
@@ -157,7 +157,7 @@ def test_the_state_may_be_lost(tmp_path: Path) -> None:
 
 def test_another_servers_uidvalidity_is_a_new_life(bench: Bench) -> None:
     bench.append(MESSAGE)
-    bench.do(scan.load, bench.number())
+    bench.do(loading.load, bench.number())
     validity = bench.lane.folder(bench.number()).row.uidvalidity + 5
     base = bench.names()[1].partition(":")[0]
     (bench.root / "dovecot-uidlist").write_text(f"3 V{validity} N9\n8 :{base}\n")
@@ -252,7 +252,7 @@ def test_what_changed_together_with_us_is_found_by_listing_once_more(bench: Benc
     folder.row.cur_mtime = bench.lane.own_files(folder).changed_at()[0]  # as if it had been between our steps
     bench.look()
     assert len(bench.names()) == 3
-    bench.do(scan.verify, bench.number())
+    bench.do(scan.look, bench.number(), doubt=True)
     assert list(bench.names()) == [2, 3]
     assert not bench.lane.folder(bench.number()).verify
 

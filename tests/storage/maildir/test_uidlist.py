@@ -16,12 +16,11 @@ from mailpost.storage.maildir.uidlist import (
     UidEntry,
     UidList,
     append_uids,
+    flush_uidlist,
     format_uidlist,
     new_guid,
     parse_uidlist,
     read_uidlist,
-    reserve_uids,
-    set_uidnext,
     uidlist_stamp,
     write_uidlist,
 )
@@ -44,7 +43,7 @@ def test_what_dovecot_writes() -> None:
         },
         appendable=True,
     )
-    assert format_uidlist(read) == DOVECOT.replace(b"N3", b"N0000000003")
+    assert format_uidlist(read) == DOVECOT.replace(b"N3", b"N3")
 
 
 def test_version_1_is_read() -> None:
@@ -102,7 +101,7 @@ def test_the_larger_next_uid_counts() -> None:
 def test_unknown_header_fields_stay() -> None:
     read = parse_uidlist(b"3 V7 N2 Gaa Xnew Y\n")
     assert read is not None
-    assert format_uidlist(read) == b"3 V7 N0000000002 Gaa Xnew Y\n"
+    assert format_uidlist(read) == b"3 V7 N2 Gaa Xnew Y\n"
 
 
 BASES = st.text(st.characters(codec="utf-8", exclude_characters=":\n\r/\x00"), min_size=1, max_size=20)
@@ -158,7 +157,7 @@ def test_appending(root: Path, root_fd: int) -> None:
     assert third is not None
     assert third.uidnext == 8
     assert append_uids(root_fd, third, []) is third
-    assert (root / UIDLIST_FILE).read_bytes() == b"3 V7 N0000000001 Gaa\n1 :a\n2 W5 :b\n7 :c\n"
+    assert (root / UIDLIST_FILE).read_bytes() == b"3 V7 N1 Gaa\n1 :a\n2 W5 :b\n7 :c\n"
 
 
 def test_no_appending_where_the_end_is_broken_or_the_file_gone(root: Path, root_fd: int) -> None:
@@ -182,49 +181,20 @@ def test_a_failed_append_leaves_no_half_line(root: Path, root_fd: int, monkeypat
     monkeypatch.setattr(module, "write_all", half)
     with pytest.raises(OSError, match="full"):
         append_uids(root_fd, first, [("a", UidEntry(1))])
-    assert (root / UIDLIST_FILE).read_bytes() == b"3 V7 N0000000001 Gaa\n"
+    assert (root / UIDLIST_FILE).read_bytes() == b"3 V7 N1 Gaa\n"
 
 
-def test_reserving_a_block(root_fd: int) -> None:
-    first = reserve_uids(root_fd, UidList(7, 1, "aa"), 1, block=100)
-    assert first.uidnext == 101
-    assert reserve_uids(root_fd, first, 50, block=100) is first
-    second = append_uids(root_fd, first, [("a", UidEntry(1))])
-    assert second is not None
-    assert second.uidnext == 101
-    third = reserve_uids(root_fd, second, 102, block=100)
-    assert third.uidnext == 202
-    assert third == read_uidlist(root_fd)
-    assert "a" in third.entries
-
-
-def test_the_next_uid_is_changed_in_its_place(root: Path, root_fd: int) -> None:
-    first = write_uidlist(root_fd, UidList(7, 2, "aa", {"a": UidEntry(1)}, "Xnew"))
-    inode = (root / UIDLIST_FILE).stat().st_ino
-    reserved = reserve_uids(root_fd, first, 3, block=100)
-    assert reserved == read_uidlist(root_fd)
-    assert reserved.uidnext == 103
-    released = set_uidnext(root_fd, reserved, 2)
-    assert released == read_uidlist(root_fd)
-    assert (root / UIDLIST_FILE).read_bytes() == b"3 V7 N0000000002 Gaa Xnew\n1 :a\n"
-    assert (root / UIDLIST_FILE).stat().st_ino == inode
-
-
-def test_no_next_uid_is_written_into_what_another_server_wrote(root: Path, root_fd: int) -> None:
-    ours = write_uidlist(root_fd, UidList(7, 2, "aa"))
-    (root / UIDLIST_FILE).write_bytes(b"3 V7 N5 Gaa\n")
-    assert set_uidnext(root_fd, ours, 9) is None
-    theirs = read_uidlist(root_fd)
-    assert theirs is not None
-    assert set_uidnext(root_fd, theirs, 9) is None  # there is no room
-    assert reserve_uids(root_fd, theirs, 6, block=0).uidnext == 6
-    assert (root / UIDLIST_FILE).read_bytes() == b"3 V7 N0000000006 Gaa\n"
-    (root / UIDLIST_FILE).unlink()
-    assert set_uidnext(root_fd, ours, 9) is None
+def test_flushing(root: Path, root_fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    flush_uidlist(root_fd)  # there is none: nothing to do
+    write_uidlist(root_fd, UidList(7, 1, "aa"))
+    flushed = []
+    monkeypatch.setattr(os, "fsync", lambda fd: flushed.append(os.fstat(fd).st_ino))
+    flush_uidlist(root_fd)
+    assert flushed == [(root / UIDLIST_FILE).stat().st_ino]
 
 
 def test_the_last_uid_is_a_limit(root_fd: int) -> None:
-    assert reserve_uids(root_fd, UidList(7, LARGEST_UID, "aa"), LARGEST_UID + 1).uidnext == LARGEST_UID + 1
+    write_uidlist(root_fd, UidList(7, LARGEST_UID, "aa", {"a": UidEntry(LARGEST_UID)}))
     read = read_uidlist(root_fd)
     assert read is not None
     assert read.uidnext == LARGEST_UID + 1
@@ -232,5 +202,5 @@ def test_the_last_uid_is_a_limit(root_fd: int) -> None:
 
 def test_entries_out_of_order_are_written_in_order() -> None:
     unordered = UidList(7, 9, "", {"b": UidEntry(5), "a": UidEntry(2)})
-    assert format_uidlist(unordered) == b"3 V7 N0000000009\n2 :a\n5 :b\n"
-    assert format_uidlist(replace(unordered, entries={})) == b"3 V7 N0000000009\n"
+    assert format_uidlist(unordered) == b"3 V7 N9\n2 :a\n5 :b\n"
+    assert format_uidlist(replace(unordered, entries={})) == b"3 V7 N9\n"

@@ -20,7 +20,7 @@ from mailpost.storage.maildir.upkeep import Upkeep
     ],
 )
 def test_what_the_machine_refuses_is_no_bug(problem: Exception, logged: tuple[object, str] | None) -> None:
-    upkeep = Upkeep(cast("Any", SimpleNamespace(user="ann")), cast("Any", SimpleNamespace()), Clock())
+    upkeep = Upkeep(cast("Any", SimpleNamespace(user="ann")), cast("Any", None), cast("Any", None), Clock())
 
     async def work() -> None:
         raise problem

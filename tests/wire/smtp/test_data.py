@@ -88,7 +88,7 @@ def test_other_ends_are_told_of(end: bytes) -> None:
 
 def test_memory_between_pieces_is_a_few_octets_and_time_is_linear() -> None:
     decoder, piece = DataDecoder(), (b"." * 997 + b"\r\n") * 66
-    began = time.perf_counter()
+    began = time.process_time()
     total = 0
     for _ in range(800):
         octets, used = decoder.feed(piece)
@@ -96,7 +96,7 @@ def test_memory_between_pieces_is_a_few_octets_and_time_is_linear() -> None:
         assert len(decoder._held) <= 4
         total += len(octets)
     assert total == pytest.approx(800 * 66 * 998, abs=10), "one dot less in each line"
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
     long = DataDecoder()
     for _ in range(800):
         assert long.feed(b"x" * 65536)[1] is None
@@ -106,10 +106,10 @@ def test_memory_between_pieces_is_a_few_octets_and_time_is_linear() -> None:
 def test_a_piece_of_64_kib_takes_no_loop_over_lines() -> None:
     piece = b"..\r\n" * (16 << 10)
     decoder = DataDecoder()
-    began = time.perf_counter()
+    began = time.process_time()
     for _ in range(100):
         decoder.feed(piece)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 @given(some.binary(max_size=40) | ENDS, CUTS)
