@@ -1,6 +1,6 @@
 """What is worth remembering of a message so that its file need not be read again: tier 3 keeps these.
 
-`envelope` and `bodystructure` are octets ready for the wire. Whoever keeps a summary never looks into them:
+`envelope`, `bodystructure` and `preview` are octets ready for the wire. Whoever keeps a summary never looks into them:
 they are made by `mailpost.wire.imap.structures.summarise`, handed to the store by the assembly.
 """
 
@@ -15,7 +15,7 @@ KEPT_FIELDS = frozenset(
 )
 """Lower-case names of the header fields that `Summary.header` keeps: what clients ask for in their lists."""
 
-SUMMARY_FORMAT = 2
+SUMMARY_FORMAT = 3
 """Raised whenever the meaning of a field below changes; caches of another format are thrown away."""
 
 
@@ -48,6 +48,8 @@ class Summary:
     """RFC 8474 EMAILID (`mail.identity`)."""
     thread_id: bytes
     """RFC 8474 THREADID."""
+    preview: bytes
+    """The first words (`mail.preview`) as a string ready for the wire."""
 
 
 Summariser = Callable[[bytes], Summary]

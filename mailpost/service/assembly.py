@@ -175,6 +175,7 @@ def imap_settings(config: Config) -> ImapSettings:
         login_timeout=limits.login_timeout,
         idle_timeout=limits.idle_timeout,
         allow_plaintext_auth=config.tls.allow_plaintext_auth,
+        unauthenticate=config.imap.unauthenticate,
     )
 
 

@@ -109,6 +109,15 @@ class Listen:
 
 
 @dataclass(frozen=True, slots=True)
+class Imap:
+    """What IMAP clients may do."""
+
+    unauthenticate: bool = True
+    """A client may log out and in again, as another user, on one connection (UNAUTHENTICATE). Turn it off behind a
+    proxy that keeps users apart by watching the first login only."""
+
+
+@dataclass(frozen=True, slots=True)
 class Lmtp:
     """Mail that other servers hand over."""
 
@@ -248,6 +257,7 @@ class Config:
 
     storage: Storage
     listen: Listen = field(default_factory=Listen)
+    imap: Imap = field(default_factory=Imap)
     lmtp: Lmtp = field(default_factory=Lmtp)
     recipients: Recipients = field(default_factory=Recipients)
     submission: Submission = field(default_factory=Submission)
@@ -266,6 +276,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "users": Users,
     "recipients": Recipients,
     "listen": Listen,
+    "imap": Imap,
     "lmtp": Lmtp,
     "submission": Submission,
     "smarthost": Smarthost,

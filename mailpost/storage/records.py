@@ -112,6 +112,10 @@ class Attribute(Enum):
     """bytes: wire-ready."""
     BODYSTRUCTURE = auto()
     """bytes: wire-ready, with extension data."""
+    PREVIEW = auto()
+    """bytes: the first words, as a string ready for the wire. RFC: 8970 §3.2"""
+    PREVIEW_AT_HAND = auto()
+    """bytes: the same where it need not be worked out, else NIL. RFC: 8970 §4.1 (LAZY)"""
     OCTETS = auto()
     """bytes: the whole message with CRLF line ends."""
 

@@ -34,8 +34,11 @@ UIDS = st.lists(st.integers(1, 15), unique=True, max_size=8).map(sorted)
 MAIL = {"plain": PLAIN, "reply": REPLY, "encoded": ENCODED, "folded": FOLDED, **ODD}
 MESSAGES = st.sampled_from(sorted(MAIL))
 DEFAULTS = {"Trash": SpecialUse.TRASH}
-ATTRIBUTES = (*(each for each in Attribute if each is not Attribute.SAVEDATE), HeaderFields((b"subject", b"to")))
-"""What both stores must say alike: not when, by the clock, a message came."""
+ATTRIBUTES = (
+    *(each for each in Attribute if each not in (Attribute.SAVEDATE, Attribute.PREVIEW_AT_HAND)),
+    HeaderFields((b"subject", b"to")),
+)
+"""What both stores must say alike: not when, by the clock, a message came, nor what they have worked out already."""
 SEARCHES: list[SearchKey] = [
     keys.HasFlag(SEEN),
     keys.Not(keys.HasFlag("$WORK")),

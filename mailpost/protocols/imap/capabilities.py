@@ -24,6 +24,8 @@ ALWAYS = (
     "UTF8=ACCEPT",
     "LIST-EXTENDED",
     "LIST-STATUS",
+    "COMPRESS=DEFLATE",
+    "INPROGRESS",
 )
 """What every session has, whatever the store."""
 QUOTA = ("QUOTA", "QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE")
@@ -39,6 +41,7 @@ OF_STORES = (
     "REPLACE",
     "OBJECTID",
     "SAVEDATE",
+    "PREVIEW",
     "CREATE-SPECIAL-USE",
     *QUOTA,
 )

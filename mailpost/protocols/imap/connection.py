@@ -34,24 +34,21 @@ from mailpost.protocols.connection import (
     awaits_handshake,
     is_encrypted,
     keep_alive,
-    send_now,
     why_lost,
 )
 from mailpost.protocols.imap.authentication import ServerAuthentication
 from mailpost.protocols.imap.capabilities import ALWAYS, OF_STORES
-from mailpost.protocols.imap.commands.context import LiteralSink, TlsState
+from mailpost.protocols.imap.commands.context import LiteralSink, State, TlsState
 from mailpost.protocols.imap.commands.table import COMMANDS, CommandSpec
 from mailpost.protocols.imap.compat import MessageFile
 from mailpost.protocols.imap.peer import STOCK, Stock
 from mailpost.protocols.imap.session import Session
 from mailpost.protocols.imap.settings import ImapSettings
 from mailpost.protocols.imap.stock import StockRun
+from mailpost.protocols.imap.stream import OctetStream
 from mailpost.protocols.login import LoggedIn, Login, Penalties
 from mailpost.storage.interfaces import IMailAccount
 from mailpost.wire.imap.decoder import CommandLine
-
-SENT_AT_ONCE = 16 << 10
-"""Answers up to so many octets are not left for the next turn of the reactor; longer ones are, in fairness."""
 
 
 class Installed(tuple[Any, ...]):
@@ -113,6 +110,7 @@ class MailpostIMAP4Server(imap4.IMAP4Server):
         self._outflow = Outflow(transport, self.clock, self.settings.write_timeout, self.cut)
         self.authentication = ServerAuthentication(self, self.settings, self._login)
         self.session = Session(self, self.settings, self.clock, self._outflow, self.authentication)
+        self._stream = OctetStream(transport, self.clock, self.record, self.session.data_received, self.hang_up)
         self._counted = self._connections.enter(self, self.record.address)
         if self._counted:
             super().connectionMade()
@@ -133,13 +131,13 @@ class MailpostIMAP4Server(imap4.IMAP4Server):
     def dataReceived(self, data: bytes) -> None:
         """Octets have come."""
         if not self._hung_up:
-            self.record.octets_in += len(data)
-            self.session.data_received(data)
+            self._stream.data_received(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone: everything is given back."""
         self.session.connection_lost()
         self._outflow.stop()
+        self._stream.drop()
         super().connectionLost(reason)
         if isinstance(reason, Failure) and not (self._hung_up or reason.check(ConnectionDone)):
             self.record.reason = why_lost(reason)
@@ -181,17 +179,11 @@ class MailpostIMAP4Server(imap4.IMAP4Server):
 
     def send(self, data: bytes) -> None:
         """Write to the transport; a short answer goes out in this turn of the reactor."""
-        self.record.octets_out += len(data)
-        self.transport.write(data)
-        if len(data) <= SENT_AT_ONCE:
-            send_now(self.transport)
+        self._stream.send(data)
 
     def set_reading(self, reading: bool) -> None:
         """Stop reading from the transport, or go on."""
-        if reading:
-            self.transport.resumeProducing()
-        else:
-            self.transport.pauseProducing()
+        self._stream.set_reading(reading)
 
     def command_came(self) -> None:
         """The client is there: the idle time begins anew."""
@@ -202,6 +194,7 @@ class MailpostIMAP4Server(imap4.IMAP4Server):
         if not self._hung_up:
             self._hung_up = True
             self.record.reason = reason
+            self._stream.drop()
             self._outflow.unregister()
             self._cut = self.clock.callLater(LINGER, self.cut)
             self.transport.loseConnection()
@@ -212,10 +205,34 @@ class MailpostIMAP4Server(imap4.IMAP4Server):
         self.startedTLS = True
         self.record.encrypted = True
 
+    @property
+    def compressed(self) -> bool:
+        """Whether COMPRESS is active."""
+        return self._stream.compressed
+
+    def compress(self) -> None:
+        """Begin compression."""
+        self._stream.compress()
+        self.transport = self._stream.transport
+
+    def uncompress(self) -> None:
+        """End compression."""
+        self._stream.uncompress()
+        self.transport = self._stream.transport
+
     def logged_in(self, login: LoggedIn) -> None:
         """Somebody is in: remember how to log out."""
         self._onLogout = login.log_out
         self.setTimeout(self.POSTAUTH_TIMEOUT)
+
+    def logged_out(self) -> None:
+        """Nobody is in any more: give back what the login took."""
+        log_out, self._onLogout = self._onLogout, None
+        self.account = None
+        self.state = State.NOT_AUTHENTICATED.value
+        self.setTimeout(self.settings.login_timeout)
+        if log_out is not None:
+            log_out()
 
     def authenticateLogin(self, user: bytes, passwd: bytes) -> Any:
         """Ask the portal; to be overridden as the base class's."""
@@ -234,6 +251,8 @@ class MailpostIMAP4Server(imap4.IMAP4Server):
         lacks = getattr(self.session.account, "lacks", ())
         announced.update({name.encode(): None for name in OF_STORES if name not in lacks})
         announced[b"APPENDLIMIT=%d" % self.settings.message_size] = None
+        if self.settings.unauthenticate:
+            announced[b"UNAUTHENTICATE"] = None
         if self.state == "unauth":
             if self.authentication.tls is TlsState.POSSIBLE:
                 announced[b"STARTTLS"] = None

@@ -51,6 +51,11 @@ class Outgoing:
             self._pieces.clear()
             self._send(data)
 
+    @property
+    def held_up(self) -> bool:
+        """The client is not reading."""
+        return self._flow.paused
+
     async def drained(self) -> None:
         """Hand everything over; wait while the client is not reading."""
         self.flush()

@@ -46,8 +46,21 @@ class Connection(Protocol):
     def logged_in(self, login: LoggedIn) -> None:
         """Somebody is in: remember how to log out."""
 
+    def logged_out(self) -> None:
+        """Nobody is in any more: give back what the login took."""
+
     def upgrade(self) -> None:
         """Begin TLS."""
+
+    @property
+    def compressed(self) -> bool:
+        """Whether COMPRESS is active."""
+
+    def compress(self) -> None:
+        """Begin compression."""
+
+    def uncompress(self) -> None:
+        """End compression."""
 
     def set_reading(self, reading: bool) -> None:
         """Stop reading from the transport, or go on."""

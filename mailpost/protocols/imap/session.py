@@ -29,9 +29,11 @@ from mailpost.protocols.imap.commands.context import Authentication, Completed, 
 from mailpost.protocols.imap.commands.select import leave
 from mailpost.protocols.imap.commands.table import CommandSpec, Reports
 from mailpost.protocols.imap.incoming import Incoming
+from mailpost.protocols.imap.layers import Layers
 from mailpost.protocols.imap.lines import Lines
 from mailpost.protocols.imap.outgoing import Outgoing, printable
 from mailpost.protocols.imap.peer import STOCK, Connection
+from mailpost.protocols.imap.progress import Progress
 from mailpost.protocols.imap.selected import SelectedMailbox
 from mailpost.protocols.imap.settings import ImapSettings
 from mailpost.protocols.login import LoggedIn
@@ -82,7 +84,7 @@ class Session:
         self._reading = True
         self._in_turn = False
         self._bad_commands = 0
-        self._upgrading = False
+        self._layers = Layers(connection, self._decoder, settings.pipelined_octets, self._close_behind)
         self._closing = ""
         self._goodbye = b""
         """Why the connection is to end, when it is, and what is still to be said then."""
@@ -91,6 +93,11 @@ class Session:
         self.drained = self._outgoing.drained
         self.flush = self._outgoing.flush
         self.write_later = self._outgoing.write_later
+        self._progress = Progress(clock, self._outgoing, lambda: self.tag if self.busy else None)
+        self.progress = self._progress.counted
+        self.capabilities = connection.listCapabilities
+        self.start_tls = self._layers.start_tls
+        self.compress = self._layers.compress
 
     # -- what the connection tells
 
@@ -101,12 +108,13 @@ class Session:
             self._lines.look()
         elif self._task is None:
             self.proceed()
-        if self._task is not None and self._reading and self._decoder.buffered > self.settings.pipelined_octets:
+        if self._task and self._reading and not self._lines.awaited and self._decoder.buffered > self._layers.ahead:
             self._read(False)
 
     def connection_lost(self) -> None:
         """The connection is gone: stop what is running and give everything back."""
         self._lost = True
+        self._progress.stop()
         if self._task is not None:
             self._task.cancel()
         self._incoming.abort()
@@ -181,10 +189,6 @@ class Session:
             self._account = IMailAccount(self._connection.account)
         return self._account
 
-    def capabilities(self) -> list[bytes]:
-        """What is announced in the present state."""
-        return self._connection.listCapabilities()
-
     def select(self, selected: SelectedMailbox) -> None:
         """Enter the selected state."""
         self.selected = selected
@@ -218,15 +222,17 @@ class Session:
         self._connection.state = State.AUTHENTICATED.value
         self._decoder.limits = self.settings.after_login
 
-    def start_tls(self) -> None:
-        """Begin TLS behind this command's answer; nothing that came before it may be taken as encrypted.
+    def log_out(self) -> None:
+        """Be not authenticated, as before login. RFC: 8437 §3, §4.1"""
+        self.deselect()
+        self.enabled.clear()
+        self._account = None
+        self._connection.logged_out()
+        self._decoder.limits = self.settings.before_login
+        self._layers.uncompress()
 
-        RFC: 3501 §6.2.1, 9051 §6.2.1
-        """
-        if self._decoder.buffered:
-            self._closing = "commands behind STARTTLS"
-            raise ParseError("Nothing may be sent behind STARTTLS until TLS is there")
-        self._upgrading = True
+    def _close_behind(self, reason: str) -> None:
+        self._closing = reason
 
     # -- the loop
 
@@ -237,6 +243,7 @@ class Session:
         self._in_turn = False
         if not task.called:
             self._task = task
+            self._progress.watch()
             self.flush()
         task.addBoth(self._stopped)
 
@@ -250,8 +257,8 @@ class Session:
             if type(event) is CommandLine:
                 await self._guarded(self._command(event))
                 self._incoming.abort()
-                if self._upgrading:
-                    self._upgrade()
+                if self._layers.due:
+                    self._layers.change(self.flush)
             else:
                 await self._other(event)
             if self._outflow.paused:
@@ -279,16 +286,10 @@ class Session:
     def _end(self) -> None:
         self.write(self._goodbye)
         self.flush()
+        self._connection.hang_up(self._closing)
         if not self._reading:
             # TLS ends when the client has agreed, which must be read.
             self._read(True)
-        self._connection.hang_up(self._closing)
-
-    def _upgrade(self) -> None:
-        self._upgrading = False
-        self.flush()
-        self.enabled.clear()
-        self._connection.upgrade()
 
     def _read(self, reading: bool) -> None:
         self._reading = reading
@@ -345,14 +346,13 @@ class Session:
         spec = cast(CommandSpec, found)
         self._outflow.register()
         self._outgoing.command_running = True
-        completed = await spec.handler(self, request.command)
+        self._progress.command += 1
+        completed = await spec.handler(self, request.command) or Completed()
         if self.selected is not None and spec.reports is not Reports.NOTHING:
             await self.report_changes(spec.reports is Reports.ALL or words[1].upper() == b"UID")
         self._bad_commands = 0
-        completed = completed or Completed()
-        status = b"OK" if completed.ok else b"NO"
         text = completed.text or request.name.encode() + b" completed"
-        self._outgoing.tagged(self.tag, status, text, completed.code)
+        self._outgoing.tagged(self.tag, b"OK" if completed.ok else b"NO", text, completed.code)
 
     def _parsed(self, line: CommandLine, found: object | None) -> Request:
         try:

@@ -51,6 +51,9 @@ class ImapSettings:
     allow_plaintext_auth: bool = False
     """Passwords may be sent without TLS from anywhere; from loopback they always may."""
 
+    unauthenticate: bool = True
+    """A client may log out and in again, as another user, on one connection. RFC: 8437 §8"""
+
     @property
     def before_login(self) -> Limits:
         """What a client may send that nobody knows yet."""

@@ -25,11 +25,11 @@ CACHE_FILE = "cache.sqlite3"
 TEXT_COLUMNS = ("subject", "from_", "to_", "cc", "bcc")
 """Columns of casemapped header texts; `to_` holds Summary.to."""
 
-_LAYOUT = 3
+_LAYOUT = 4
 CACHE_FORMAT = _LAYOUT << 16 | SUMMARY_FORMAT
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
-_BY_UID = ("facts", "envelopes", "structures", "headers", "texts", "identities")
+_BY_UID = ("facts", "envelopes", "structures", "headers", "texts", "identities", "previews")
 _SCHEMA = """
     CREATE TABLE opened(boot TEXT);
     CREATE TABLE folders(id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE);
@@ -43,6 +43,7 @@ _SCHEMA = """
         PRIMARY KEY(folder, uid)) WITHOUT ROWID;
     CREATE TABLE identities(folder INTEGER, uid INTEGER, email BLOB, thread BLOB,
         PRIMARY KEY(folder, uid)) WITHOUT ROWID;
+    CREATE TABLE previews(folder INTEGER, uid INTEGER, octets BLOB, PRIMARY KEY(folder, uid)) WITHOUT ROWID;
     CREATE TABLE selections(folder INTEGER, fields INTEGER, uid INTEGER, octets BLOB,
         PRIMARY KEY(folder, fields, uid)) WITHOUT ROWID;
 """
@@ -159,6 +160,7 @@ class CacheFile:
             "INSERT OR REPLACE INTO identities VALUES(?, ?, ?, ?)",
             [(f, u, one.email_id, one.thread_id) for u, one in rows],
         )
+        db.executemany("INSERT OR REPLACE INTO previews VALUES(?, ?, ?)", [(f, u, one.preview) for u, one in rows])
 
     def put_fields(self, key: str, names: Sequence[bytes], rows: Iterable[tuple[int, bytes]]) -> None:
         """Keep what a selection of header fields gave: (UID, octets) each."""
@@ -213,6 +215,7 @@ _VALUES = {
     "headers": "octets",
     "texts": "subject, from_, to_, cc, bcc",
     "identities": "email, thread",
+    "previews": "octets",
 }
 
 

@@ -20,6 +20,7 @@ _COLUMNS = (
     ("headers", "octets", "header"),
     ("identities", "email", "email_id"),
     ("identities", "thread", "thread_id"),
+    ("previews", "octets", "preview"),
     *(("texts", column, column if column != "to_" else "to") for column in TEXT_COLUMNS),
 )
 """(table, column, attribute of a Summary)"""

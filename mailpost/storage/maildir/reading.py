@@ -30,6 +30,7 @@ Refused: TypeAlias = dict[int, MailError]
 
 _DATES: dict[Fetched, str] = {Attribute.INTERNALDATE: "internaldate", Attribute.SAVEDATE: "saved"}
 _FROM_STATE: frozenset[Fetched] = frozenset({Attribute.OCTETS, *_DATES})
+_NOT_FROM_FILES: frozenset[Fetched] = _FROM_STATE | {Attribute.PREVIEW_AT_HAND}
 
 _COLUMNS = {
     Attribute.SIZE: ("facts", "size"),
@@ -37,6 +38,8 @@ _COLUMNS = {
     Attribute.BODYSTRUCTURE: ("structures", "octets"),
     Attribute.EMAILID: ("identities", "email"),
     Attribute.THREADID: ("identities", "thread"),
+    Attribute.PREVIEW: ("previews", "octets"),
+    Attribute.PREVIEW_AT_HAND: ("previews", "octets"),
 }
 _SUMMARISED: dict[Fetched, Callable[[Summary], int | bytes]] = {
     Attribute.SIZE: lambda summary: summary.size,
@@ -44,6 +47,7 @@ _SUMMARISED: dict[Fetched, Callable[[Summary], int | bytes]] = {
     Attribute.BODYSTRUCTURE: lambda summary: summary.bodystructure,
     Attribute.EMAILID: lambda summary: summary.email_id,
     Attribute.THREADID: lambda summary: summary.thread_id,
+    Attribute.PREVIEW: lambda summary: summary.preview,
 }
 
 
@@ -191,7 +195,7 @@ class _Fetch:
         wanted = [
             column
             for column, attribute in zip(self._columns, self._attributes, strict=True)
-            if attribute not in _FROM_STATE
+            if attribute not in _NOT_FROM_FILES
         ]
         lacking = [uid for uid in self._uids if any(uid not in column for column in wanted)] if wanted else []
         if Attribute.OCTETS in self._attributes:
@@ -272,7 +276,7 @@ class _Fetch:
             return
         summary = None
         for column, attribute in zip(self._columns, self._attributes, strict=True):
-            if uid in column or attribute in _DATES:
+            if uid in column or attribute in _NOT_FROM_FILES:
                 continue
             if isinstance(attribute, HeaderFields):
                 column[uid] = select(octets[: end_of(octets)], frozenset(attribute.names))
@@ -284,6 +288,10 @@ class _Fetch:
             column[uid] = _SUMMARISED[attribute](summary)
 
     def _batch(self, uids: Sequence[int]) -> Batch:
+        for column, attribute in zip(self._columns, self._attributes, strict=True):
+            if attribute is Attribute.PREVIEW_AT_HAND:
+                for uid in uids:
+                    column.setdefault(uid, b"NIL")
         rows = list(zip(uids, *(map(column.get, uids) for column in self._columns), strict=True))
         if any(None in row for row in rows):
             rows = [row for row in rows if None not in row]

@@ -263,6 +263,11 @@ class MemoryMailbox:
                 return self.summary(uid).email_id
             case Attribute.THREADID:
                 return self.summary(uid).thread_id
+            case Attribute.PREVIEW:
+                return self.summary(uid).preview
+            case Attribute.PREVIEW_AT_HAND:
+                known = self._summaries.get(uid)
+                return known.preview if known else b"NIL"
             case Attribute.ENVELOPE:
                 return self.summary(uid).envelope
             case Attribute.BODYSTRUCTURE:

@@ -212,6 +212,28 @@ class FetchContract(Contract):
         self.assertEqual(date, NOON)
         self.assertGreater(saved, NOON)
 
+    async def test_previews(self) -> None:
+        """The first words; what is at hand is the same, or NIL, and does not change what else is told.
+
+        RFC: 8970 §3.2, §4.1
+        """
+        await self.add(PLAIN, ENCODED, b"Subject: x\r\nContent-Type: image/png\r\n\r\nx\r\n")
+        mailbox = await self.opened()
+        lazy = await self.rows(mailbox, [1, 2, 3], Attribute.PREVIEW_AT_HAND, Attribute.INTERNALDATE)
+        wanted = [b'"At noon?"', b"{14}\r\n" + "Über das Meer".encode(), b'""']
+        self.assertEqual(await self.rows(mailbox, [1, 2, 3], Attribute.PREVIEW), [*zip([1, 2, 3], wanted, strict=True)])
+        self.assertEqual([row[::2] for row in lazy], [(1, NOON), (2, NOON), (3, NOON)])
+        for row, one in zip(lazy, wanted, strict=True):
+            self.assertIn(row[1], (b"NIL", one))
+        rows = await self.rows(mailbox, [1, 2, 3], Attribute.OCTETS, Attribute.PREVIEW_AT_HAND, Attribute.PREVIEW)
+        self.assertEqual([row[3] for row in rows], wanted)
+        for row, one in zip(rows, wanted, strict=True):
+            self.assertIn(row[2], (b"NIL", one))
+        await ask(self.account.create("Other"))
+        await ask(mailbox.copy([1, 3], "Other"))
+        rows = await self.rows(await self.opened("Other"), [1, 2], Attribute.PREVIEW)
+        self.assertEqual(rows, [(1, wanted[0]), (2, wanted[2])])
+
     async def test_no_attributes(self) -> None:
         """Rows of nothing but UIDs."""
         await self.numbered(2)

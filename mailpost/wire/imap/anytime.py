@@ -1,6 +1,7 @@
 """Commands about the connection and who is on it, and those without arguments.
 
-RFC: 3501 §6.1, §6.2, §6.4, 9051 §6.1, §6.2, 2971 (ID), 5161 (ENABLE), 2177 §3 (IDLE), 3691 §2, 4959 (SASL-IR)
+RFC: 3501 §6.1, §6.2, §6.4, 9051 §6.1, §6.2, 2971 (ID), 5161 (ENABLE), 2177 §3 (IDLE), 3691 §2, 4959 (SASL-IR),
+4978 §5 (COMPRESS)
 """
 
 from __future__ import annotations
@@ -58,11 +59,21 @@ class Authenticate:
 
 
 @dataclass(frozen=True, slots=True)
+class Unauthenticate:
+    """UNAUTHENTICATE. RFC: 8437 §6"""
+
+
+@dataclass(frozen=True, slots=True)
 class Enable:
     """ENABLE."""
 
     capabilities: tuple[str, ...]
     """In capitals."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compress:
+    """COMPRESS with DEFLATE. RFC: 4978 §3"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +145,15 @@ def parse_enable(reader: Reader) -> Enable:
         reader.space()
         found.append(reader.word("a capability").decode("ascii"))
     return Enable(tuple(found))
+
+
+def parse_compress(reader: Reader) -> Compress:
+    """COMPRESS SP algorithm"""
+    reader.space()
+    if reader.word("DEFLATE") != b"DEFLATE":
+        raise ParseError("There is no compression but DEFLATE")
+    reader.end()
+    return Compress()
 
 
 def parse_id(reader: Reader) -> Id:

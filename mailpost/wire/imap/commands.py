@@ -17,6 +17,7 @@ from mailpost.wire.imap.anytime import (
     Capability,
     Check,
     Close,
+    Compress,
     Enable,
     Id,
     Idle,
@@ -24,8 +25,10 @@ from mailpost.wire.imap.anytime import (
     Logout,
     Noop,
     StartTls,
+    Unauthenticate,
     Unselect,
     parse_authenticate,
+    parse_compress,
     parse_enable,
     parse_id,
     parse_login,
@@ -107,6 +110,7 @@ __all__ = [
     "Check",
     "Close",
     "Command",
+    "Compress",
     "Copy",
     "Create",
     "Delete",
@@ -142,6 +146,7 @@ __all__ = [
     "Store",
     "Subscribe",
     "TextPart",
+    "Unauthenticate",
     "UnknownCommandError",
     "Unselect",
     "Unsubscribe",
@@ -156,6 +161,7 @@ Command = (
     | Capability
     | Check
     | Close
+    | Compress
     | Copy
     | Create
     | Delete
@@ -181,6 +187,7 @@ Command = (
     | Status
     | Store
     | Subscribe
+    | Unauthenticate
     | Unselect
     | Unsubscribe
 )
@@ -208,6 +215,7 @@ _ALONE: dict[bytes, Command] = {
     b"NAMESPACE": Namespace(),
     b"NOOP": Noop(),
     b"STARTTLS": StartTls(),
+    b"UNAUTHENTICATE": Unauthenticate(),
     b"UNSELECT": Unselect(),
 }
 """Commands without arguments."""
@@ -215,6 +223,7 @@ _ALONE: dict[bytes, Command] = {
 _PARSERS: dict[bytes, Callable[[Reader], Command]] = {
     b"APPEND": parse_append,
     b"AUTHENTICATE": parse_authenticate,
+    b"COMPRESS": parse_compress,
     b"COPY": parse_copy,
     b"CREATE": parse_create,
     b"DELETE": parse_delete,

@@ -1,6 +1,7 @@
 """FETCH: which data of which messages.
 
-RFC: 3501 §6.4.5, 9051 §6.4.5, 7162 §3.1.4 (CHANGEDSINCE), 3516 (BINARY), 8474 §5.3 (EMAILID, THREADID), 8514 (SAVEDATE)
+RFC: 3501 §6.4.5, 9051 §6.4.5, 7162 §3.1.4 (CHANGEDSINCE), 3516 (BINARY), 8474 §5.3 (EMAILID, THREADID),
+8514 (SAVEDATE), 8970 §6 (PREVIEW)
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ class FetchAttribute(Enum):
     EMAILID = b"EMAILID"
     THREADID = b"THREADID"
     SAVEDATE = b"SAVEDATE"
+    PREVIEW = b"PREVIEW"
+    LAZY_PREVIEW = b"PREVIEW (LAZY)"
+    """Only where it is at hand; the answer calls it PREVIEW."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,8 @@ _NAME_MATCH = re.compile(rb"[A-Za-z0-9.]+").match
 _PATH_MATCH = re.compile(rb"(?:[1-9][0-9]*(?:\.[1-9][0-9]*)*)?").match
 _KIND_MATCH = re.compile(rb"[A-Za-z.]*").match
 _PARTIAL_MATCH = re.compile(rb"<([0-9]{1,19})\.([0-9]{1,19})>").match
+_LAZY_MATCH = re.compile(rb"(?: \(LAZY(?: LAZY)*\))?", re.IGNORECASE).match
+"""Any other parenthesis behind a sole PREVIEW holds modifiers of the FETCH. RFC: 8970 §6"""
 _KINDS = {
     b"": None,
     b"HEADER": SectionKind.HEADER,
@@ -159,6 +165,8 @@ def _item(reader: Reader, name: bytes) -> FetchItem:
     if reader.peek() == b"[":
         return _section_item(reader, name)
     attribute = _ATTRIBUTES.get(name)
+    if attribute is FetchAttribute.PREVIEW and reader.match(_LAZY_MATCH, "LAZY")[0]:
+        return FetchAttribute.LAZY_PREVIEW
     if attribute is None:
         raise ParseError(f"Unknown fetch item {name[:40].decode('ascii')}")
     return attribute

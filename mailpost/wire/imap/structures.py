@@ -18,6 +18,7 @@ from mailpost.mail.encodings import casemapped, decode_header
 from mailpost.mail.envelope import Envelope, envelope
 from mailpost.mail.identity import email_id, thread_id
 from mailpost.mail.mime import Part, parse
+from mailpost.mail.preview import preview
 from mailpost.mail.summary import KEPT_FIELDS, Summary
 from mailpost.wire.imap.writer import nstring, string
 
@@ -147,4 +148,5 @@ def summarise(octets: bytes) -> Summary:
         bcc=bcc,
         email_id=email,
         thread_id=thread_id(header, email),
+        preview=string(preview(octets, tree).encode("utf-8", "replace")),
     )

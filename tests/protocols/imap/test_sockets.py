@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import os
 import socket
 import ssl
 import tempfile
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,9 +58,48 @@ class Blocking:
         self.socket = context.wrap_socket(self.socket)
         self.lines = self.socket.makefile("rb")
 
+    def begins_compression(self) -> None:
+        assert self.says(b"z COMPRESS DEFLATE")[-1].startswith(b"z OK")
+        self.lines.close()
+        self.socket = Deflating(self.socket)
+        self.lines = io.BufferedReader(self.socket)
+
     def close(self) -> None:
         self.lines.close()
         self.socket.close()
+
+
+class Deflating(io.RawIOBase):
+    """A socket with compression over it."""
+
+    def __init__(self, over: Any) -> None:
+        self.over = over
+        self.received = 0
+        self._deflating = zlib.compressobj(wbits=-15)
+        self._inflating = zlib.decompressobj(-15)
+
+    def sendall(self, octets: bytes) -> None:
+        self.over.sendall(self._deflating.compress(octets) + self._deflating.flush(zlib.Z_SYNC_FLUSH))
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        piece, room = b"", len(buffer)
+        while not piece:
+            octets = self._inflating.unconsumed_tail
+            if not octets:
+                octets = self.over.recv(65_536)
+                self.received += len(octets)
+                if not octets:
+                    return 0
+            piece = self._inflating.decompress(octets, room)
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def close(self) -> None:
+        self.over.close()
+        super().close()
 
 
 class SocketTests(TestCase):
@@ -112,7 +154,7 @@ class SocketTests(TestCase):
         self.assertTrue(answer.startswith(b"a BAD "), answer)
         self.assertEqual(self.realm.logins, 0)
 
-    async def _reads_late(self, tls: bool) -> None:
+    async def _reads_late(self, tls: bool, compressed: bool = False) -> None:
         written: list[int] = []
 
         def play(client: Blocking) -> int:
@@ -120,6 +162,8 @@ class SocketTests(TestCase):
                 client.begins_tls()
             client.says(b"a LOGIN joe secret")
             client.says(b"b SELECT INBOX")
+            if compressed:
+                client.begins_compression()
             client.socket.sendall(b"c FETCH 1:* BODY.PEEK[]\r\n")
             time.sleep(0.5)
             (connection,) = self.factory.connections._open
@@ -135,6 +179,47 @@ class SocketTests(TestCase):
 
     async def test_who_reads_late_under_tls_is_waited_for(self) -> None:
         await self._reads_late(tls=True)
+
+    async def test_who_reads_late_under_compression_is_waited_for(self) -> None:
+        self._incompressible()
+        await self._reads_late(tls=False, compressed=True)
+
+    async def test_who_reads_late_under_compression_and_tls_is_waited_for(self) -> None:
+        self._incompressible()
+        await self._reads_late(tls=True, compressed=True)
+
+    def _incompressible(self) -> None:
+        account = self.realm.store.account("joe")
+        account.append("INBOX", [NewMessage(b"Subject: noise\r\n\r\n" + os.urandom(SIZE)) for _ in range(COUNT)])
+
+    async def _compressed_session(self, tls: bool) -> None:
+        def play(client: Blocking) -> tuple[int, int, list[bytes]]:
+            if tls:
+                client.begins_tls()
+            client.says(b"a LOGIN joe secret")
+            client.says(b"b SELECT INBOX")
+            client.begins_compression()
+            whole = sum(map(len, client.says(b"c FETCH 1:* BODY.PEEK[]")))
+            message = b"Subject: new\r\n\r\n" + b"y" * 3_000_000
+            client.socket.sendall(b"d APPEND INBOX {%d+}\r\n" % len(message) + message + b"\r\n")
+            heard = client.until(b"d")
+            client.socket.sendall(b"e IDLE\r\n")
+            heard.append(client.lines.readline())
+            client.socket.sendall(b"DONE\r\n")
+            return whole, client.socket.received, heard + client.until(b"e") + client.says(b"f LOGOUT")
+
+        whole, received, heard = await self.plays(play)
+        self.assertGreater(whole, COUNT * SIZE)
+        self.assertLess(received, whole // 20)
+        self.assertIn(b"+ idling\r\n", heard)
+        self.assertIn(b"* %d EXISTS\r\n" % (COUNT + 1), heard)
+        self.assertEqual([line[:4] for line in heard if line[1:4] == b" OK"], [b"d OK", b"e OK", b"f OK"])
+
+    async def test_a_compressed_session(self) -> None:
+        await self._compressed_session(tls=False)
+
+    async def test_a_compressed_session_under_tls(self) -> None:
+        await self._compressed_session(tls=True)
 
     async def test_a_message_comes_in_pieces(self) -> None:
         def play(client: Blocking) -> list[bytes]:

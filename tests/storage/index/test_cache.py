@@ -29,6 +29,7 @@ def summary(number: int) -> Summary:
         bcc="",
         email_id=b"M%d" % number,
         thread_id=b"T%d" % number,
+        preview=b'"%d"' % number,
     )
 
 

@@ -1,6 +1,6 @@
-"""Commands for every state: CAPABILITY, NOOP, CHECK, LOGOUT, ID; and ENABLE.
+"""Commands for every state: CAPABILITY, NOOP, CHECK, LOGOUT, ID; and ENABLE, COMPRESS.
 
-RFC: 3501 §6.1, §6.4.1, 9051 §6.1, 2971 (ID), 5161 (ENABLE)
+RFC: 3501 §6.1, §6.4.1, 9051 §6.1, 2971 (ID), 5161 (ENABLE), 4978 (COMPRESS)
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from twisted.logger import Logger
 
 from mailpost._version import __version__
 from mailpost.protocols.imap.commands.context import Completed, Context
-from mailpost.wire.imap.commands import Capability, Check, Enable, Id, Logout, Noop
+from mailpost.wire.imap.commands import Capability, Check, Compress, Enable, Id, Logout, Noop
 
 log = Logger()
 
@@ -65,6 +65,12 @@ async def enable(context: Context, command: Enable) -> None:
     context.write(b" ".join([b"* ENABLED", *(ENABLABLE[name] for name in new)]) + b"\r\n")
     if tell and selected is not None and selected.reports_modseq:
         context.write(b"* OK [HIGHESTMODSEQ %d] The latest change\r\n" % selected.live.highest_modseq)
+
+
+async def compress(context: Context, _: Compress) -> Completed:
+    """COMPRESS. RFC: 4978 §3"""
+    context.compress()
+    return Completed(b"DEFLATE active")
 
 
 def _short(value: bytes | None) -> str:

@@ -1,6 +1,6 @@
-"""Getting in: LOGIN, AUTHENTICATE, STARTTLS.
+"""Getting in and out: LOGIN, AUTHENTICATE, STARTTLS, UNAUTHENTICATE.
 
-RFC: 3501 §6.2, 9051 §6.2, 4959 §3 (SASL-IR), 5530 §3
+RFC: 3501 §6.2, 9051 §6.2, 4959 §3 (SASL-IR), 5530 §3, 8437 (UNAUTHENTICATE)
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from binascii import a2b_base64
 
 from mailpost.protocols import sasl
 from mailpost.protocols.imap.commands.context import Completed, Context, TlsState
-from mailpost.wire.imap.commands import Authenticate, Login, ParseError, StartTls
+from mailpost.wire.imap.commands import Authenticate, Login, ParseError, StartTls, Unauthenticate
 
 
 async def login(context: Context, command: Login) -> Completed:
@@ -33,6 +33,13 @@ async def authenticate(context: Context, command: Authenticate) -> Completed:
     except sasl.SaslError as error:
         raise ParseError(str(error)) from error
     return _welcome(context, b"Authentication successful")
+
+
+async def unauthenticate(context: Context, _: Unauthenticate) -> None:
+    """UNAUTHENTICATE: as before login, but for TLS. RFC: 8437 §3"""
+    if not context.settings.unauthenticate:
+        raise ParseError("UNAUTHENTICATE is not possible here")
+    context.log_out()
 
 
 async def start_tls(context: Context, _: StartTls) -> Completed:

@@ -104,10 +104,16 @@ class Context(Protocol):
     # -- output
 
     def write(self, data: bytes | Sequence[bytes]) -> None:
-        """Add whole or part lines (CRLF included) to the output. Nothing is sent per call: chunks are joined."""
+        """Add whole or part lines (CRLF included) to the output. Nothing is sent per call: chunks are joined.
+
+        Lines are whole whenever something is awaited: an untagged response may come between.
+        """
 
     async def drained(self) -> None:
         """Hand over what has been written; wait while the client is not reading. Call it per 64 KiB or batch."""
+
+    def progress(self, done: int, goal: int) -> None:
+        """So many of so many things are done, in case the client is to be told. All that was written is whole lines."""
 
     def continuation(self, text: bytes) -> None:
         """Send "+ text" now, with all that was written before it."""
@@ -128,6 +134,12 @@ class Context(Protocol):
 
     def start_tls(self) -> None:
         """Begin TLS when this command has been answered. Raises ParseError when the client did not wait for that."""
+
+    def log_out(self) -> None:
+        """Be not authenticated again, with nothing selected or enabled, and uncompressed behind this answer."""
+
+    def compress(self) -> None:
+        """Begin compression when this command has been answered. Raises ParseError likewise, or when it is active."""
 
     async def log_in(self, login: Awaitable[LoggedIn]) -> None:
         """Become authenticated when this login succeeds. Raises what it raises."""

@@ -10,7 +10,7 @@ is OK [EXPUNGEISSUED], and NO if none remained, as RFC 2180 §4.1.2 permits.
 
 RFC: 3501 §6.4.5, §7.4.2, 9051 §6.4.5, 7162 §3.1.4 (MODSEQ, CHANGEDSINCE), §3.2.6 (VANISHED), 9394 §3.3 (PARTIAL),
 3516 §4.2, §4.3 (BINARY), 8474 §5.3 (EMAILID, THREADID), 8514 §4.2 (SAVEDATE), 9586 §3.3 (UIDFETCH),
-5530 §3 (EXPUNGEISSUED)
+8970 §3.2, §4.1 (PREVIEW), 5530 §3 (EXPUNGEISSUED)
 """
 
 from __future__ import annotations
@@ -110,6 +110,8 @@ _SIMPLE = {
     ),
     FetchAttribute.EMAILID: _Item(b"EMAILID (%b)", Attribute.EMAILID, _fetched(Attribute.EMAILID)),
     FetchAttribute.THREADID: _Item(b"THREADID (%b)", Attribute.THREADID, _fetched(Attribute.THREADID)),
+    FetchAttribute.PREVIEW: _Item(b"PREVIEW %b", Attribute.PREVIEW, _fetched(Attribute.PREVIEW)),
+    FetchAttribute.LAZY_PREVIEW: _Item(b"PREVIEW %b", Attribute.PREVIEW_AT_HAND, _fetched(Attribute.PREVIEW_AT_HAND)),
     FetchAttribute.BODY: _Item(
         b"BODY %b",
         Attribute.OCTETS,
@@ -305,6 +307,7 @@ async def _from_store(context: Context, plan: _Plan, uids: list[int]) -> bool:
             come += len(batch)
             coming = Deferred.fromCoroutine(_following(rows)) if come < len(uids) else None
             answered += await _answer(context, plan, needs, batch, held=held, hold=hold)
+            context.progress(come, len(uids))
             if coming is None:
                 break
             await context.drained()

@@ -66,7 +66,9 @@ COMMANDS: tuple[CommandSpec, ...] = (
     CommandSpec("STARTTLS", NOT_AUTHENTICATED, authenticate.start_tls),
     CommandSpec("LOGIN", NOT_AUTHENTICATED, authenticate.login),
     CommandSpec("AUTHENTICATE", NOT_AUTHENTICATED, authenticate.authenticate),
+    CommandSpec("UNAUTHENTICATE", AUTHENTICATED, authenticate.unauthenticate, Reports.NOTHING),
     CommandSpec("ENABLE", AUTHENTICATED, anytime.enable),
+    CommandSpec("COMPRESS", AUTHENTICATED, anytime.compress, Reports.NOTHING),
     CommandSpec("CHECK", SELECTED, anytime.noop),
     # Folders.
     CommandSpec("SELECT", AUTHENTICATED, select.select, Reports.NOTHING),

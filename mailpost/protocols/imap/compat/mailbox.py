@@ -245,5 +245,7 @@ _VALUES: dict[Attribute, Callable[[Any, bytes], Any]] = {
     Attribute.BODYSTRUCTURE: lambda _, octets: summarise(octets).bodystructure,
     Attribute.EMAILID: lambda _, octets: summarise(octets).email_id,
     Attribute.THREADID: lambda _, octets: summarise(octets).thread_id,
+    Attribute.PREVIEW: lambda _, octets: summarise(octets).preview,
+    Attribute.PREVIEW_AT_HAND: lambda *_: b"NIL",
     Attribute.SAVEDATE: lambda *_: None,
 }

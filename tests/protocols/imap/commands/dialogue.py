@@ -54,6 +54,7 @@ class Client:
         self.streamed: list[Any] = []
         self.goodbye = b""
         self.drains = 0
+        self.done = 0, 0
         self._out: list[bytes] = []
         self._line: Deferred[bytes] | None = None
         self._decoder = Decoder()
@@ -147,6 +148,10 @@ class Client:
 
     async def drained(self) -> None:
         self.drains += 1
+        assert not self._out or self._out[-1].endswith(b"\r\n"), "something may be said here: lines must be whole"
+
+    def progress(self, done: int, goal: int) -> None:
+        self.done = done, goal
 
     def continuation(self, text: bytes) -> None:
         self.write(b"+ " + text + b"\r\n")
