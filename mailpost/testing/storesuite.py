@@ -15,6 +15,10 @@ The tests use nothing but `mailpost.storage.interfaces`; what they ask for is wh
 
 from __future__ import annotations
 
+from mailpost.testing.contract.appending import AppendContract
+from mailpost.testing.contract.copying import CopyContract
+from mailpost.testing.contract.fetching import FetchContract
+from mailpost.testing.contract.flagging import ExpungeContract, FlagsContract
 from mailpost.testing.contract.folders import (
     FoldersContract,
     InterfacesContract,
@@ -23,13 +27,6 @@ from mailpost.testing.contract.folders import (
     SubscriptionsContract,
 )
 from mailpost.testing.contract.maildrop import MaildropContract
-from mailpost.testing.contract.messages import (
-    AppendContract,
-    CopyContract,
-    ExpungeContract,
-    FetchContract,
-    FlagsContract,
-)
 from mailpost.testing.contract.searching import SearchContract
 from mailpost.testing.contract.sessions import PersistenceContract, SessionsContract
 from mailpost.testing.contract.usage import UsageContract
