@@ -122,7 +122,7 @@ class Scans:
             with self._reading.cached.reading() as db:
                 number = cache.folder_number(db, self._folder.cache_key)
                 holding, known = cache.holding(db, number, column, needle, (stretch[0], stretch[-1]))
-            lacking = [] if len(known) == len(stretch) else [uid for uid in stretch if uid not in known]
+            lacking = [] if known.issuperset(stretch) else [uid for uid in stretch if uid not in known]
             for group in self._reading.summaries(self._folder, lacking, refused):
                 for uid, summary in group or ():
                     made.append((uid, summary))

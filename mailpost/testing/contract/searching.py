@@ -121,6 +121,16 @@ class SearchContract(Contract):
         await self.add(PLAIN)
         self.assertEqual(await ask(mailbox.search(keys.Text("lunch"))), [2, 3])
 
+    async def test_new_ones_among_those_searched_before(self) -> None:
+        """What is known of some messages is not taken for what is known of others."""
+        await self.numbered(3)
+        mailbox = await self.opened()
+        lunch = keys.Header("subject", "lunch")
+        self.assertEqual(await ask(mailbox.search(lunch)), [])
+        await self.add(PLAIN, PLAIN)
+        three_of_them = keys.Uids(UidSet.of_ranges([(1, 1), (4, 5)]))
+        self.assertEqual(await ask(mailbox.search(keys.And((three_of_them, lunch)))), [4, 5])
+
     async def test_broken_messages_are_searched_too(self) -> None:
         """No message stops a search."""
         await self.add(*ODD.values(), PLAIN)

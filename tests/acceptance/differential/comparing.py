@@ -38,6 +38,15 @@ class Peer:
         assert answer.status == b"OK", answer
         return client
 
+    def capabilities(self) -> set[bytes]:
+        """What it announces to who is logged in."""
+        client = self.client()
+        found = {
+            bytes(each) for values in client.run(b"CAPABILITY").untagged for each in values if isinstance(each, bytes)
+        }
+        client.close()
+        return found
+
     def emptied(self) -> None:
         """Delete everything but an empty INBOX."""
         client = self.client()
@@ -91,6 +100,7 @@ class Report:
     """What a run has done and found."""
 
     commands: Counter[str] = field(default_factory=Counter)
+    extensions: Counter[str] = field(default_factory=Counter)
     known: Counter[str] = field(default_factory=Counter)
     differences: list[Difference] = field(default_factory=list)
     sessions: int = 0
@@ -99,10 +109,12 @@ class Report:
 
     def __str__(self) -> str:
         used = ", ".join(f"{name} {count}" for name, count in self.commands.most_common())
+        of_extensions = ", ".join(f"{name} {count}" for name, count in self.extensions.most_common())
         excuses = "".join(f"\n  {count} x {name}" for name, count in self.known.most_common())
         found = "".join(f"\n{each}" for each in self.differences[:_SHOWN])
         return (
             f"{self.sessions} sessions, {self.commands.total()} commands: {used}\n"
+            f"extensions: {of_extensions}\n"
             f"known differences: {self.known.total()}{excuses}\ndifferences: {len(self.differences)}{found}"
         )
 
@@ -116,14 +128,16 @@ def session(seed: int, first: Peer, second: Peer, report: Report, length: int = 
     """Run one session on both; it ends at the first difference, known or not, that leads them apart."""
     for peer in (first, second):
         peer.emptied()
-    source = Sessions(seed)
+    source = Sessions(seed, first.capabilities() & second.capabilities())
     clients = [(first.client(), second.client()) for _ in range(source.connections + 1)]
     views = [(View(), View()) for _ in clients]
     report.sessions += 1
     report.trail.clear()
     try:
-        for step, (connection, command) in enumerate(_commands(source, length)):
+        for step, (connection, command, kind) in enumerate(_commands(source, length)):
             report.commands[_name(command)] += 1
+            if kind.isupper():
+                report.extensions[kind] += 1
             report.trail.append((connection, command))
             found = _compared(command, clients[connection], views[connection])
             if found is None:
@@ -142,8 +156,8 @@ def session(seed: int, first: Peer, second: Peer, report: Report, length: int = 
                 client.close()
 
 
-def _commands(source: Sessions, length: int) -> Iterator[tuple[int, Pieces]]:
-    yield from source.opening()
+def _commands(source: Sessions, length: int) -> Iterator[tuple[int, Pieces, str]]:
+    yield from ((connection, command, "opening") for connection, command in source.opening())
     for _ in range(length):
         yield source.command()
 

@@ -108,7 +108,7 @@ class View:
             found = {bytes(each) for each in values[1:] if isinstance(each, bytes)}
             seen.data["SEARCH"] = (found, any(isinstance(each, list) for each in values))
         elif word == b"ESEARCH":
-            rest = [each for each in values[1:] if not isinstance(each, list)]
+            rest = [each for each in values[1:] if not (isinstance(each, list) and each[:1] == [b"TAG"])]
             seen.data["ESEARCH"] = _esearch(rest)
         elif word not in _NOT_COMPARED:
             seen.data[word.decode()] = values[1:]
@@ -205,7 +205,7 @@ def _fetched(items: dict[bytes, Value]) -> dict[bytes, Any]:
             assert isinstance(value, bytes)
             instant = parse_internaldate(value.decode())
             shown[key] = "recently" if abs(time.time() - instant) < _RECENTLY else instant
-        elif key == b"MODSEQ":
+        elif key in (b"MODSEQ", b"SAVEDATE"):
             shown[key] = b"some"
         elif key in (b"BODY", b"BODYSTRUCTURE"):
             shown[key] = _lower(value)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from tests.acceptance.differential.answers import Literal, Pieces
+from tests.acceptance.differential.extensions import Extensions
 from tests.corpus import messages
 
 FOLDERS = (b"a", b"a/b", b"a/b/c", b"b", b'"with space"', b"Entw&APw-rfe", b"&Ti1lhw-/b", b"b/A", b"R&-D", b'"q\\"q"')
@@ -71,9 +73,14 @@ _DATE = b"Date: Sun, 1 Sep 2002 12:00:00 +0200\r\n"
 
 
 class Sessions:
-    """A source of commands."""
+    """A source of commands.
 
-    def __init__(self, seed: int) -> None:
+    Args:
+        seed: the session's number.
+        capabilities: what both servers announce.
+    """
+
+    def __init__(self, seed: int, capabilities: Iterable[bytes] = ()) -> None:
         self._draw = random.Random(seed)
         self._messages = _small()
         self.connections = self._draw.randint(1, 3)
@@ -92,6 +99,9 @@ class Sessions:
             "nothing": (6, self._nothing),
             "nonsense": (4, lambda: (self._one(_NONSENSE),)),
         }
+        extensions = Extensions(self._draw, self._messages, self._folder)
+        for name in extensions.both_have(capabilities):
+            self._kinds[name.decode()] = (2, partial(extensions.command, name))
 
     def opening(self) -> list[tuple[int, Pieces]]:
         """What makes the session worth watching: two folders, one with messages and selected.
@@ -109,11 +119,11 @@ class Sessions:
         steps = [(last, command) for command in commands]
         return steps + [(number, (b"SELECT a",)) for number in range(self.connections)]
 
-    def command(self) -> tuple[int, Pieces]:
-        """The next command, and on which connection."""
+    def command(self) -> tuple[int, Pieces, str]:
+        """The next command, on which connection, and of which kind."""
         names = list(self._kinds)
         name = self._draw.choices(names, [self._kinds[each][0] for each in names])[0]
-        return self._draw.randrange(self.connections), self._kinds[name][1]()
+        return self._draw.randrange(self.connections), self._kinds[name][1](), name
 
     def _one(self, some: tuple[bytes, ...]) -> bytes:
         return self._draw.choice(some)
