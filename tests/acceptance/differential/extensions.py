@@ -9,7 +9,7 @@ from tests.acceptance.differential.answers import Literal, Pieces
 
 _SETS = (b"1", b"1:*", b"*", b"2:4", b"1,3,5", b"4:1", b"3", b"99", b"$")
 _PARTIAL = (b"1:2", b"2:4", b"-1:-2", b"-3:-1", b"1:100", b"99:100", b"2:2", b"0:1", b"1", b"1:-1")
-_SECTIONS = (b"1", b"1.1", b"2", b"", b"1.2", b"99", b"2.1")
+_SECTIONS = (b"1", b"1.1", b"2", b"1.2", b"2.1", b"1", b"2")
 _RETURNED = (
     b"STATUS (MESSAGES UNSEEN)",
     b"STATUS (UIDNEXT SIZE)",

@@ -31,9 +31,14 @@ def _agree(item: bytes, ours: object, theirs: object) -> bool:
     if item == b"FLAGS" and isinstance(ours, frozenset) and isinstance(theirs, frozenset):
         # Which of several sessions sees a message as recent is undefined (RFC 3501 §2.3.2).
         return ours - _RECENT == theirs - _RECENT
-    if ours is None and item.startswith(b"BODY["):
+    if (ours is None and item.startswith((b"BODY[", b"BINARY["))) or (
+        ours == b"0" and item.startswith(b"BINARY.SIZE[")
+    ):
         # Dovecot has a part 1.1 in a part 1 that is text.
-        return not theirs or item.startswith((b"BODY[1.1", b"BODY[2.1"))
+        return not theirs or item.partition(b"[")[2].startswith((b"1.1", b"2.1"))
+    if item == b"PREVIEW":
+        # Its words are the server's choice (RFC 8970 §3.1): Dovecot shows the header of a message within.
+        return isinstance(ours, bytes) and isinstance(theirs, bytes)
     return ours == theirs
 
 
@@ -101,6 +106,25 @@ _ANY = frozenset[str]()
 THE_DELETED = "a session whose mailbox was deleted is ended (RFC 2180 §3.3)"
 
 KNOWN = (
+    Excuse(
+        "of two reasons for a refusal either may be told (RFC 4469 §5)",
+        frozenset({"code"}),
+        lambda text, ours, theirs: (
+            b" CATENATE (" in text and ours.status == theirs.status == b"NO" and ours.code[:1] == (b"BADURL",)
+        ),
+    ),
+    Excuse(
+        "a URL of a part that is not there is refused (RFC 4469 §5)",
+        _ANY,
+        lambda text, ours, theirs: b"SECTION=9" in text and ours.status == b"NO" and theirs.status == b"OK",
+        leads_apart=True,
+    ),
+    Excuse(
+        "what cannot be decoded is sent as far as it can be (RFC 2045 §6.7)",
+        _ANY,
+        lambda text, ours, theirs: b"BINARY" in text and ours.status == b"OK" and theirs.code == (b"PARSE",),
+        leads_apart=True,
+    ),
     Excuse("a refusal says why in a code (RFC 5530 §3)", frozenset({"code"}), _refusal),
     Excuse(
         "UIDs and flags are told where the other is silent; a part that is not there is NIL (RFC 3501 §7.4.2)",

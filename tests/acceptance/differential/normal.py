@@ -70,7 +70,7 @@ class View:
             entering = True
         for values in answer.untagged:
             self._take(values, seen)
-        if b" RETURN (" in first and b"CHILDREN" not in first:
+        if (b" RETURN (" in first or first.startswith(b"LIST (")) and b"CHILDREN" not in first:
             for name, (attributes, separator) in seen.data.get("LIST", {}).items():
                 seen.data["LIST"][name] = (attributes - _CHILDREN, separator)
         seen.exists = len(self._tokens)
