@@ -43,7 +43,7 @@ def accept(files: HeldFiles, cur_mtime: CurMtime) -> tuple[list[str], int, bool]
     """
     came: list[str] = []
     for _ in range(_MOST_ROUNDS):
-        mtime = files.changed_at()[1]
+        mtime = new_mtime(files)
         names = sorted(name for name in os.listdir(files.new) if not name.startswith("."))
         if not names:
             return came, mtime, True
@@ -55,6 +55,12 @@ def accept(files: HeldFiles, cur_mtime: CurMtime) -> tuple[list[str], int, bool]
     return came, 0, True
 
 
-def settled(mtime: int) -> int:
-    """The mtime, or 0 if it is so young that another change might not show in it."""
-    return mtime if time.time_ns() - mtime > CLOCK_TICK_NS else 0
+def settled(mtime: int, at: int) -> int:
+    """The mtime, or 0 if it was so young that another change might not show in it when it was read, not before `at`."""
+    return mtime if at - mtime > CLOCK_TICK_NS else 0
+
+
+def new_mtime(files: HeldFiles) -> int:
+    """The mtime of new, or 0 if it is too young."""
+    at = time.time_ns()
+    return settled(files.changed_at()[1], at)

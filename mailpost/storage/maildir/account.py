@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
@@ -359,9 +360,18 @@ class MaildirAccount:
             return Appended(0, ())
         await self.workers.need_room()
         gone = None if replaced is None else (replaced[0].folder.number, replaced[1])
-        appended = await self.workers.write(
-            writing.append, info.number, incoming, origin, self.quota_limit, replaced=gone
-        )
+
+        def add(number: int) -> Deferred[Appended]:
+            return self.workers.write(writing.append, number, incoming, origin, self.quota_limit, replaced=gone)
+
+        try:
+            appended = await add(info.number)
+        except MailError as error:
+            if error.kind is not ErrorKind.NO_SUCH_FOLDER:
+                raise
+            await self.sync()  # another program has removed it, and perhaps made another of this name
+            info = self.registry.selectable(name)
+            appended = await add(info.number)
         if replaced is not None:
             self.workers.drop(replaced[0].folder, [replaced[1]])
         octets = {

@@ -12,7 +12,7 @@ from typing import TypeVar
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.flags import Flags
 from mailpost.storage.index import changes, messages
-from mailpost.storage.maildir.accepting import CurMtime, accept, settled
+from mailpost.storage.maildir.accepting import CurMtime, accept, new_mtime, settled
 from mailpost.storage.maildir.dotlock import locked
 from mailpost.storage.maildir.filename import base_of
 from mailpost.storage.maildir.files import mail_errors
@@ -225,16 +225,16 @@ def _number(
     listed = set(seen)
     coming = theirs is not None and _coming(files, unseen(theirs, row.uidnext, seen), seen)
     fresh = [*fresh, *(seen[base] for base in seen.keys() - listed)]
-    cur_mtime, new_mtime, whole = CurMtime(files, found.cur_mtime), files.changed_at()[1], True
+    cur_mtime, of_new, whole = CurMtime(files, found.cur_mtime), new_mtime(files), True
     if held and not coming and folder.newcomers is None:
-        came, new_mtime, whole = accept(files, cur_mtime)
+        came, of_new, whole = accept(files, cur_mtime)
         came = [name for name in came if base_of(name) not in seen]
         seen.update((base_of(name), name) for name in came)
         known = [(found.known[base_of(name)], None, name) for name in came if base_of(name) in found.known]
         _note_renamed(lane, folder, known, held=held)
         fresh += [name for name in came if base_of(name) not in found.known]
     elif _waiting(files):
-        new_mtime = 0
+        of_new = 0
     note_arrived(lane, folder, theirs, [] if coming else by_age(files, fresh), keywords or {})
     if theirs is not None and not coming:
         if theirs.uidnext > row.uidnext:  # it may have numbered messages that are gone
@@ -242,7 +242,7 @@ def _number(
             lane.news(lane.listener.promised, row.id, row.uidnext)
         row.reserved = theirs.uidnext if folder.uidlist is theirs else row.reserved
     unsettled = coming or folder.newcomers is not None
-    row.cur_mtime, row.new_mtime = 0 if unsettled else settled(cur_mtime.value), settled(new_mtime)
+    row.cur_mtime, row.new_mtime = 0 if unsettled else settled(cur_mtime.value, found.at), of_new
     folder.verify |= cur_mtime.doubtful or coming
     lane.save(folder)
     return Then.NOTHING if whole and folder.newcomers is None else Then.A_GLANCE

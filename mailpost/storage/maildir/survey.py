@@ -6,6 +6,7 @@ hint by the time it is acted on (`scan.apply`): whoever does so compares each me
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ class Survey:
     """base name -> file name in cur."""
     twins: list[str]
     """Files that share a base name for certain, as `Listing.repeated`: to be parted before anything else."""
+    at: int
+    """When it was begun, in nanoseconds."""
     steady: bool
     """Whether nothing was changed meanwhile. If something was, what is missing is left to the next look."""
     gone: list[int]
@@ -67,6 +70,7 @@ def survey(
         rows = messages.names(db, number)
     yield
     with mail_errors():
+        at = time.time_ns()
         listing, cur_mtime, steady, twins = _listed(files)
     seen = listing.cur
     yield
@@ -83,6 +87,7 @@ def survey(
         cur_mtime=cur_mtime,
         seen=seen,
         twins=twins,
+        at=at,
         steady=steady,
         gone=gone,
         renamed=[(uid, name, seen[base]) for uid, name in rows if seen.get(base := base_of(name), name) != name],
