@@ -60,7 +60,9 @@ def _refusal(text: bytes, ours: Seen, theirs: Seen) -> bool:
 
 
 def _modseq_told(text: bytes, ours: Seen, theirs: Seen) -> bool:
-    return b"MODSEQ" in text and "SEARCH" in ours.data and ours.data["SEARCH"] == (theirs.data["SEARCH"][0], True)
+    if b"MODSEQ" not in text or not ("SEARCH" in ours.data and "SEARCH" in theirs.data):
+        return False
+    return bool(ours.data["SEARCH"] == (theirs.data["SEARCH"][0], True))
 
 
 def _without_the_gone(text: bytes, ours: Seen, theirs: Seen) -> bool:
