@@ -8,11 +8,14 @@ from __future__ import annotations
 import base64
 import os
 import random
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 from mailpost.mail.lineends import to_crlf
+
+_RETURN_PATH = re.compile(rb"(?im)^Return-Path:.*\n(?:[ \t].*\n)*")
 
 
 @cache
@@ -28,6 +31,11 @@ def messages() -> list[bytes]:
 def without_from_line(octets: bytes) -> bytes:
     """The octets without the line that begins a message in an mbox file."""
     return octets.partition(b"\n")[2] if octets.startswith(b"From ") else octets
+
+
+def without_return_path(octets: bytes) -> bytes:
+    """The message as a client sends it: its last server adds the field, and takes away those that it came with."""
+    return _RETURN_PATH.sub(b"", octets)
 
 
 def paths_or_made(folder: Path) -> list[Path]:

@@ -6,7 +6,6 @@ RFC: 2033 §4.2, 2177 §3, 1939 §6
 from __future__ import annotations
 
 import poplib
-import re
 import smtplib
 import threading
 from collections import Counter
@@ -16,16 +15,15 @@ import pytest
 from imapclient import IMAPClient
 
 from tests.acceptance.server import configured, free_port
-from tests.corpus import messages
+from tests.corpus import messages, without_return_path
 
 COUNT = 500
 _CONFIG = 'lmtp = ["tcp:{lmtp}:interface=127.0.0.1"]\npop3 = ["tcp:{pop3}:interface=127.0.0.1"]\n'
-_RETURN_PATH = re.compile(rb"(?im)^Return-Path:.*\n")
 
 
 def letters() -> list[bytes]:
     """So many real messages, each different, of octets that SMTP can carry; without Return-Path, which LMTP sets."""
-    able = [_RETURN_PATH.sub(b"", each) for each in messages() if _is_carried(each)]
+    able = [without_return_path(each) for each in messages() if _is_carried(each)]
     assert len(able) > 50
     return [b"X-Number: %d\r\n" % number + able[number % len(able)] for number in range(COUNT)]
 

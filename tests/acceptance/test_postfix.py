@@ -15,7 +15,7 @@ from imapclient import IMAPClient
 
 from tests.acceptance.postfix import Postfix, missing
 from tests.acceptance.server import Twistd, configured, free_port
-from tests.corpus import messages
+from tests.corpus import messages, without_return_path
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
@@ -73,7 +73,7 @@ def send(mail: Mail, addresses: list[str], messages: Sequence[bytes], sender: st
 
 
 def test_every_octet_of_mail_for_two(mail: Mail) -> None:
-    sent = [_MARK + octets for octets in messages() if _passes(octets)][:MOST]
+    sent = [_MARK + octets for octets in map(without_return_path, messages()) if _passes(octets)][:MOST]
     assert len(sent) > 50
     send(mail, ["ann@example.org", "Bob@Example.org"], sent)
     for user in ("ann", "bob"):
