@@ -19,7 +19,7 @@ from tests.acceptance.postfix import Postfix, missing
 from tests.acceptance.server import Twistd, configured, free_port, mailpost
 from tests.acceptance.smarthost import Provider
 from tests.acceptance.test_postfix import _passes
-from tests.corpus import messages
+from tests.corpus import messages, without_return_path
 from tests.service.certificates import write_certificate
 
 pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS:UserWarning")
@@ -107,7 +107,7 @@ def sending(
 
 def test_every_octet_of_real_mail_goes_out(sending: tuple[Office, Provider]) -> None:
     office, provider = sending
-    sent = [b"X-Sent: here\r\n" + octets for octets in messages() if _passes(octets)][:MOST]
+    sent = [b"X-Sent: here\r\n" + octets for octets in map(without_return_path, messages()) if _passes(octets)][:MOST]
     assert len(sent) > 50
     before = len(provider.handler.taken)
     with office.client() as client:
@@ -145,7 +145,7 @@ def test_utf8_addresses_go_out(sending: tuple[Office, Provider]) -> None:
         client.command_encoding = "utf-8"
         assert client.rcpt("jörg@grün.example")[0] == 250
         assert client.data("From: ann@sender.example\r\nSubject: Grüße\r\n\r\n".encode())[0] == 250
-    wait(lambda: provider.handler.taken[-1].rcpt_tos == ["jörg@grün.example"], office)
+    wait(lambda: any(each.rcpt_tos == ["jörg@grün.example"] for each in provider.handler.taken), office)
     assert provider.handler.taken[-1].smtp_utf8
 
 
