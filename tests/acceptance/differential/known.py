@@ -105,7 +105,6 @@ _RECENT = {b"\\recent"}
 _GONE = (b"EXPUNGEISSUED",)
 _ANY = frozenset[str]()
 
-THE_GONE = "a message that is gone is left out, no NIL (RFC 2180 §4.1.2)"
 THE_DELETED = "a session whose mailbox was deleted is ended (RFC 2180 §3.3)"
 
 KNOWN = (
@@ -192,7 +191,7 @@ KNOWN = (
         leads_apart=True,
     ),
     Excuse(
-        THE_GONE,
+        "a message that is gone is left out, no NIL (RFC 2180 §4.1.2)",
         _ANY,
         lambda text, ours, theirs: _GONE in (ours.code, theirs.code),
         leads_apart=True,
