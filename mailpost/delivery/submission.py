@@ -252,14 +252,14 @@ class SubmissionTransaction:
         """Reports and copy. The message is taken: whatever goes wrong now, the client is not to send it again."""
         try:
             await self._report(errors)
-        except Exception:
+        except Exception:  # a bug here is no reason to refuse a message that is taken
             _log.failure("{user} cannot be told of mail that was sent", user=self._client.user)
         try:
             if self._copy is not None:
                 await self._copy.file()
         except MailError as error:
             self._drop_copy(error)
-        except Exception:
+        except Exception:  # likewise
             _log.failure("no copy of sent mail for {user}", user=self._client.user)
 
     async def _deliver(self) -> Sequence[MailError | None]:

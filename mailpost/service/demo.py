@@ -117,7 +117,7 @@ class DemoServer(Service):
     async def _fill(self) -> None:
         try:
             await fill(self._server.store)
-        except Exception:
+        except Exception:  # whatever it is: without the account there is nothing to show
             self._log.failure("the demonstration account could not be made")
             self._reactor.callWhenRunning(self._reactor.stop)
             return

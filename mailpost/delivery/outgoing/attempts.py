@@ -106,7 +106,7 @@ class Attempts:
             return await connection.send(loaded.envelope, paths, loaded.message)
         except CancelledError:
             raise
-        except Exception:
+        except Exception:  # a bug counts as an attempt, so that the message is given back in the end
             _log.failure("{name}: a bug in sending it", name=loaded.envelope.name)
             connection.abort()
             return [Outcome(Verdict.LATER, "4.3.0", "internal error")] * len(paths)

@@ -324,7 +324,7 @@ class Session:
             self._outgoing.tagged(self.tag, b"NO", printable(error.text), code_of(error))
         except ParseError as error:
             self._bad(error.text, error.code)
-        except Exception:
+        except Exception:  # a bug: logged under the number that the client is told, and no more than that
             if self._lost:
                 raise
             incident = token_hex(4)

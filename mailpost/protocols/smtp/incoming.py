@@ -61,7 +61,7 @@ class IncomingMessage:
             waiting: Awaitable[None] | None = self.transaction.write(octets)
         except MailError as error:
             self.fail(self._reply_to(error))
-        except Exception:
+        except Exception:  # a bug, which `bug_reply` logs
             self.fail(bug_reply("a message that comes in"))
         else:
             return None if waiting is None else self._written(waiting)
@@ -74,7 +74,7 @@ class IncomingMessage:
             self.fail(self._reply_to(error))
         except CancelledError:
             raise
-        except Exception:
+        except Exception:  # a bug, which `bug_reply` logs
             self.fail(bug_reply("a message that comes in"))
 
     def fail(self, reply: Reply) -> None:
@@ -103,7 +103,7 @@ class IncomingMessage:
             return [self._reply_to(error)] * count
         except CancelledError:
             raise
-        except Exception:
+        except Exception:  # a bug, which `bug_reply` logs
             return [bug_reply("the end of a message")] * count
         return [replies.TAKEN if error is None else self._reply_to(error) for error in outcomes]
 

@@ -162,7 +162,7 @@ class Session:
             self._bad(error)
         except MailError as error:
             self.reply(self.reply_to(error))
-        except Exception:
+        except Exception:  # a bug: `bug_reply` logs it under the number that the client is told
             if self._lost:
                 raise
             self.reply(bug_reply(f"a command of {self.dialect.name}"))

@@ -100,7 +100,7 @@ class Batches:
             self.db.execute("SAVEPOINT job")
             try:
                 value = job()
-            except BaseException:
+            except BaseException:  # raised again, with nothing left of the job
                 news, afterwards, undo = self._marks
                 del self._news[news:], self._afterwards[afterwards:]
                 with suppress(sqlite3.Error):  # a full disk may have ended the transaction: then commit says so

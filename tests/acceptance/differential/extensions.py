@@ -9,7 +9,7 @@ from tests.acceptance.differential.answers import Literal, Pieces
 
 _SETS = (b"1", b"1:*", b"*", b"2:4", b"1,3,5", b"4:1", b"3", b"99", b"$")
 _PARTIAL = (b"1:2", b"2:4", b"-1:-2", b"-3:-1", b"1:100", b"99:100", b"2:2", b"0:1", b"1", b"1:-1")
-_SECTIONS = (b"1", b"1.1", b"2", b"1.2", b"2.1", b"1", b"2")
+_SECTIONS = (b"1", b"1.1", b"2", b"", b"1.2", b"99", b"2.1")
 _RETURNED = (
     b"STATUS (MESSAGES UNSEEN)",
     b"STATUS (UIDNEXT SIZE)",
@@ -17,7 +17,7 @@ _RETURNED = (
     b"CHILDREN STATUS (MESSAGES)",
 )
 _SELECTED = (b"SUBSCRIBED", b"REMOTE", b"RECURSIVEMATCH SUBSCRIBED", b"RECURSIVEMATCH", b"", b"SUBSCRIBED REMOTE")
-_PATTERNS = (b"*", b"%", b"(a* b)", b'("a" "b/%" "*")', b"(% %/%)")
+_PATTERNS = (b"*", b"%", b"(a* b)", b'("a" "b/%" "*")', b"()", b"(% %/%)")
 _KEYS = (b"ALL", b"SEEN", b"UNSEEN", b"DELETED", b"FLAGGED", b"KEYWORD work", b"$", b"NOT $", b"1:2", b"LARGER 500")
 
 
@@ -46,6 +46,7 @@ class Extensions:
             b"SAVEDATE": lambda: (self._fetch(b"SAVEDATE"),),
             b"LIST-EXTENDED": self._list_extended,
             b"LIST-STATUS": self._list_status,
+            b"QUOTA": lambda: (b"GETQUOTAROOT " + self._folder(),),
         }
 
     def both_have(self, capabilities: Iterable[bytes]) -> list[bytes]:

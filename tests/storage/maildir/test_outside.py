@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -210,10 +211,10 @@ class Outside(RuleBasedStateMachine):
             self.truth[name] = {}
             return
         del self.truth[name]
-        within = [each for each in self.place(name).iterdir() if self.place("Work/Deep") != each]
-        for each in within:
-            shutil.rmtree(each) if each.is_dir() else each.unlink()
-        if not any(self.place(name).iterdir()):
+        while within := [each for each in self.place(name).iterdir() if self.place("Work/Deep") != each]:
+            for each in within:  # the server may be writing its list just now
+                shutil.rmtree(each, ignore_errors=True) if each.is_dir() else each.unlink(missing_ok=True)
+        with suppress(OSError):  # another folder is within
             self.place(name).rmdir()
 
     # -- sessions
