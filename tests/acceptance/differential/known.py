@@ -253,7 +253,7 @@ def excused(command: Pieces, ours: Seen, theirs: Seen) -> list[Excuse] | None:
     text = b"".join(each if isinstance(each, bytes) else each.octets for each in command).upper()
     left = {name for name in ours.names() if ours.get(name) != theirs.get(name)}
     found = [each for each in KNOWN if (not each.parts or each.parts & left) and each.applies(text, ours, theirs)]
-    if THE_DELETED in (each.name for each in found):  # it is all of the difference: that others fit as well says nothing
+    if THE_DELETED in (each.name for each in found):  # it explains all, whatever fits too
         return [each for each in found if each.name == THE_DELETED]
     covered = frozenset[str]().union(*(each.parts or left for each in found))
     return found if left <= covered else None
