@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from inspect import isawaitable
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
@@ -145,7 +144,7 @@ class CommandQueue:
         while True:
             piece = await self.octets(PIECE)
             answer = consumer(piece)
-            taken = await answer if isawaitable(answer) else answer
+            taken = answer if answer is None or isinstance(answer, int) else await answer
             if taken is not None:
                 self._buffer.put_back(piece[taken:])
                 return

@@ -45,6 +45,8 @@ class Batches:
         self._undo: list[Callable[[], object]] = []
         self._news: list[News] = []
         self._marks = 0, 0, 0
+        self.jobs = 0
+        """How many jobs have begun: within one of them a thing that costs a look at the disk is looked at once."""
         self.flushed = 0
         """How many batches have made files in the tree and were committed."""
         self._makes = self._made = False
@@ -96,6 +98,7 @@ class Batches:
         """Do one job in a savepoint."""
         self._marks = len(self._news), len(self._afterwards), len(self._undo)
         self._makes = False
+        self.jobs += 1
         with mail_errors(), self.state.errors():
             self.db.execute("SAVEPOINT job")
             try:
@@ -154,6 +157,7 @@ class Batches:
         self.commit()
         passed("intent.noted")
         self._marks = 0, 0, 0
+        self.jobs += 1
         self.begin()
         self.db.execute("SAVEPOINT job")
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-from mailpost.mail.lineends import normalised, to_stored
+from mailpost.mail.lineends import all_lf, normalised, to_stored
 from mailpost.storage.failpoints import passed
 from mailpost.storage.maildir.filename import INFO, sizes_of, unique_names
 from mailpost.storage.maildir.files import create_file, mail_errors, write_all
@@ -184,7 +184,9 @@ class Spool:
 
     def _take(self, data: bytes) -> None:
         """Store octets that do not end in the middle of a CRLF (but may begin behind another CR)."""
-        lf_form = data.replace(b"\r\n", b"\n")
+        lf_form = all_lf(data)
+        if lf_form is None:
+            lf_form = data.replace(b"\r\n", b"\n")
         line_ends = lf_form.count(b"\n")
         bare = line_ends != len(data) - len(lf_form)
         doubled = (b"\r" in lf_form and b"\r\n" in lf_form) or (self._after_cr and data.startswith(b"\r\n"))

@@ -137,7 +137,11 @@ class FolderFiles:
 
     def changed_at(self) -> tuple[int, int]:
         """Mtime of cur and of new, nanoseconds: unequal to before means that names came or went."""
-        return os.stat(self.cur).st_mtime_ns, os.stat(self.new).st_mtime_ns
+        return self.cur_changed_at(), os.stat(self.new).st_mtime_ns
+
+    def cur_changed_at(self) -> int:
+        """Mtime of cur alone."""
+        return os.stat(self.cur).st_mtime_ns
 
     def settled_listing(self, tries: int = _MOST_LISTINGS) -> tuple[Listing, bool]:
         """A listing across which neither directory changed, and True; or all that a few tries showed, and False.

@@ -177,6 +177,8 @@ class Lane:
         self._open: OrderedDict[int, HeldFiles] = OrderedDict()
         self._own: OrderedDict[int, HeldFiles] = OrderedDict()
         """Those that jobs of the lane use: readers, who open others meanwhile, close none of them."""
+        self._in_place: dict[int, int] = {}
+        """Of these it was seen, in this job, that they have not been replaced."""
         batches.foreign = self._foreign
         batches.doubt = self._doubt
 
@@ -199,9 +201,11 @@ class Lane:
         self.watches.pop(number, None)
         self._open.pop(number, None)
         self._own.pop(number, None)
+        self._in_place.pop(number, None)
 
     def renamed(self, number: int) -> None:
         """A folder's directory has another name."""
+        self._in_place.pop(number, None)
         if number in self._folders:
             self._folders[number].sound = False
 
@@ -215,7 +219,16 @@ class Lane:
 
     def files_of(self, row: FolderRow) -> HeldFiles:
         """`own_files` of a folder's row."""
-        return self._opened(self._own, row.id, row.directory)
+        if self._in_place.get(row.id) == self.batches.jobs and row.id in self._own:
+            return self._own[row.id]
+        files = self._opened(self._own, row.id, row.directory)
+        self._in_place[row.id] = self.batches.jobs
+        return files
+
+    def look_again(self, folder: LaneFolder) -> HeldFiles:
+        """`own_files` of a folder that others may have replaced since this job began."""
+        self._in_place.pop(folder.row.id, None)
+        return self.own_files(folder)
 
     def _opened(self, held: OrderedDict[int, HeldFiles], number: int, directory: str) -> HeldFiles:
         files = held.get(number)
@@ -327,13 +340,13 @@ class Lane:
     def own_change(self, folder: LaneFolder) -> Iterator[HeldFiles]:
         """The block changes names in `cur`; the folder need not be listed again for that. `save` it afterwards."""
         files = self.own_files(folder)
-        before = files.changed_at()[0]
+        before = files.cur_changed_at()
         try:
             with mail_errors():
                 yield files
         finally:
             if before == folder.row.cur_mtime:
-                folder.row.cur_mtime = files.changed_at()[0]
+                folder.row.cur_mtime = files.cur_changed_at()
                 folder.verify = True
 
     def expect(self, folder: LaneFolder, came: Iterable[str] = (), went: Iterable[str] = ()) -> None:

@@ -94,11 +94,12 @@ def numbering(lane: Lane, folder: LaneFolder) -> Iterator[None]:
     """
     files = lane.own_files(folder)
     with mail_errors(), locked(UIDLIST_FILE, files.directory):
+        lane.look_again(folder)
         lost = lane.current_uidlist(folder, files.directory) is None  # or the folder is another one, by the same name
         if lost or others_listed(lane, folder):
             _scan(lane, folder, None, held=True)
-        if others_listed(lane, folder):  # some cannot be found just now
-            raise MailError(ErrorKind.IN_USE, "Another program is busy with this folder, try again later")
+            if others_listed(lane, folder):  # some cannot be found just now
+                raise MailError(ErrorKind.IN_USE, "Another program is busy with this folder, try again later")
         yield
 
 

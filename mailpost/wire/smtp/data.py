@@ -9,6 +9,8 @@ RFC: 5321 §2.3.8, §4.1.1.4, §4.5.2 (lines, the end, transparency)
 
 from __future__ import annotations
 
+from mailpost.mail.lineends import all_lf
+
 _END = b"\r\n.\r\n"
 _PARTS = tuple(_END[:size] for size in range(4, 0, -1))
 
@@ -56,12 +58,5 @@ def has_bare(octets: bytes, after: bytes = b"") -> tuple[bool, bytes]:
 
 
 def _is_bare(octets: bytes) -> bool:
-    """Whether a CR or LF stands alone.
-
-    There are as many line ends as CRs and LFs, less one for each pair; so all are pairs if there are half as many. It
-    takes half the time of counting the pairs.
-    """
-    if not octets:
-        return False
-    ends = len(octets.splitlines()) - (not octets.endswith((b"\r", b"\n")))
-    return len(octets) - len(octets.translate(None, b"\r\n")) != 2 * ends
+    """Whether a CR or LF stands alone."""
+    return all_lf(octets) is None
