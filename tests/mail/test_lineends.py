@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailpost.mail.lineends import normalised, to_crlf, to_stored
+from mailpost.mail.lineends import all_lf, normalised, to_crlf, to_stored
 
 OCTETS = st.lists(st.sampled_from([b"a", b"\r", b"\n", b"\r\n", b"\n\n", b"\0"])).map(b"".join)
 
@@ -54,3 +54,10 @@ def test_what_is_stored_is_what_is_read(octets: bytes) -> None:
     assert to_crlf(to_stored(message)) == message
     assert normalised(message) == message
     assert to_crlf(octets) == normalised(to_crlf(octets))
+
+
+@given(OCTETS)
+def test_lone_line_ends_have_no_lf_form(octets: bytes) -> None:
+    pairs = octets.count(b"\r\n")
+    lone = octets.count(b"\r") != pairs or octets.count(b"\n") != pairs
+    assert all_lf(octets) == (None if lone else octets.replace(b"\r\n", b"\n"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.flags import DELETED, SEEN, FlagChange, intern_flags
 from mailpost.storage.index import changes
-from mailpost.storage.maildir import behind, tree, writing
+from mailpost.storage.maildir import behind, scan, tree, writing
+from mailpost.storage.maildir.folder import FolderFiles
 from mailpost.storage.maildir.writing import Incoming
 from mailpost.storage.records import SpecialUse
 
@@ -204,3 +206,35 @@ def test_octets_are_0600_and_folders_0700(bench: Bench) -> None:
     for path in bench.root.rglob("*"):
         expected = 0o700 if path.is_dir() else 0o600
         assert os.stat(path).st_mode & 0o777 & ~expected == 0, path
+
+
+def test_an_append_asks_twice_whether_the_folder_is_in_its_place(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At its start and under the lock. (It did at every use of the directories, two system calls each.)"""
+    bench.append(MESSAGE)
+    asked = []
+    looks = FolderFiles.is_replaced
+    monkeypatch.setattr(FolderFiles, "is_replaced", lambda *args: asked.append(args) or looks(*args))
+    bench.append(MESSAGE)
+    assert len(asked) == 2
+
+
+def test_a_folder_made_anew_while_an_append_waits_for_the_lock_gets_the_message(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.do(tree.create, "Work", None)
+    bench.append(MESSAGE, name="Work")
+    locked = scan.locked
+
+    @contextmanager
+    def replaced(name: str, fd: int) -> Iterator[None]:
+        with locked(name, fd):
+            (bench.root / ".Work").rename(bench.root.parent / "away")
+            for part in ("cur", "new", "tmp"):
+                (bench.root / ".Work" / part).mkdir(parents=True)
+            yield
+
+    with monkeypatch.context() as patched:
+        patched.setattr(scan, "locked", replaced)
+        bench.append(MESSAGE, name="Work")
+    assert len(bench.cur(".Work")) == 1
+    assert len(list((bench.root.parent / "away" / "cur").iterdir())) == 1
