@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from queue import SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, fail
@@ -58,13 +57,20 @@ class Lane(Protocol):
 
 
 class Threads:
-    """Some threads that take the lanes which have work in turn; made when first needed."""
+    """Some threads that take the lanes which have work in turn; made when first needed.
+
+    What becomes ready wakes one thread, the one that went to sleep last, since its memory is still at hand. (A queue of
+    the standard library wakes a second one to find nothing there, and both fight for the interpreter.)
+    """
 
     def __init__(self, most: int, name: str) -> None:
         self._most = most
         self._name = name
         self._threads: list[Thread] = []
-        self._ready: SimpleQueue[Lane | None] = SimpleQueue()
+        self._ready: deque[Lane | None] = deque()
+        self._asleep: list[Lock] = []
+        """Of each thread that sleeps, what wakes it when it is released."""
+        self._lock = Lock()
 
     def need(self, busy: int) -> None:
         """Have threads for this many jobs, as far as allowed. In the reactor."""
@@ -73,19 +79,34 @@ class Threads:
             self._threads.append(thread)
             thread.start()
 
-    def ready(self, lane: Lane) -> None:
-        """The lane has work: it gets a turn when those before it have had theirs."""
-        self._ready.put(lane)
+    def ready(self, lane: Lane | None) -> None:
+        """The lane has work: it gets a turn when those before it have had theirs. None ends a thread."""
+        with self._lock:
+            self._ready.append(lane)
+            sleeper = self._asleep.pop() if self._asleep else None
+        if sleeper is not None:
+            sleeper.release()
 
     def _work(self) -> None:
-        while (lane := self._ready.get()) is not None:
+        alarm = Lock()
+        alarm.acquire()
+        while (lane := self._next(alarm)) is not None:
             lane.turn()
             del lane  # an idle thread keeps nothing alive
+
+    def _next(self, alarm: Lock) -> Lane | None:
+        """In a thread: the next lane, as soon as there is one."""
+        while True:
+            with self._lock:
+                if self._ready:
+                    return self._ready.popleft()
+                self._asleep.append(alarm)
+            alarm.acquire()
 
     def end(self) -> None:
         """End the threads; no lane has work any more."""
         for _ in self._threads:
-            self._ready.put(None)
+            self.ready(None)
         for thread in self._threads:
             thread.join()
         self._threads.clear()
