@@ -13,7 +13,8 @@ from twisted.internet.defer import CancelledError, Deferred, gatherResults, succ
 from twisted.trial.unittest import TestCase
 
 from mailpost.mail.errors import ErrorKind, MailError
-from mailpost.storage.offload import LARGEST_BATCH, Offload, settled
+from mailpost.storage.lanes import LARGEST_BATCH
+from mailpost.storage.offload import Offload, settled
 
 T = TypeVar("T")
 

@@ -15,13 +15,14 @@ from twisted.python.failure import Failure
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.summary import Summary
 from mailpost.storage.index.cache import CacheFile
+from mailpost.storage.lanes import Slices
 from mailpost.storage.maildir.batch import News
 from mailpost.storage.maildir.directories import purge_trash
 from mailpost.storage.maildir.files import Ballast
 from mailpost.storage.maildir.lane import FolderInfo, Lane
 from mailpost.storage.maildir.reading import Reading
 from mailpost.storage.maildir.troubles import Troubles
-from mailpost.storage.offload import Offload, Slices
+from mailpost.storage.offload import Offload
 
 T = TypeVar("T")
 P = ParamSpec("P")
