@@ -95,8 +95,7 @@ class SubmissionServer(SmtpServer):
 
     def upgrade(self) -> None:
         """Begin TLS."""
-        self.transport.startTLS(self.factory.tls)
-        self.record.encrypted = True
+        self._link.start_tls(self.factory.tls)
 
     def logged_in(self, login: LoggedIn) -> None:
         """Somebody is in."""
