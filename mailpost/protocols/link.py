@@ -19,19 +19,12 @@ from mailpost.protocols.connection import (
     why_lost,
 )
 from mailpost.protocols.outflow import Outflow
+from mailpost.protocols.settings import ConnectionSettings
 
 LINGER = 10.0
 """Seconds that a closing connection gets to take what was written for it, before it is cut."""
 SENT_AT_ONCE = 16 << 10
 """Answers up to so many octets are not left for the next turn of the reactor; longer ones are, in fairness."""
-
-
-class Settings(Protocol):
-    """What is asked of a protocol's settings."""
-
-    @property
-    def write_timeout(self) -> float:
-        """Seconds without reading after which a client is cut off."""
 
 
 class Server(Protocol):
@@ -41,7 +34,7 @@ class Server(Protocol):
     clock: IReactorTime
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> ConnectionSettings:
         """Its limits and times."""
 
     def say_goodbye(self, text: bytes) -> None:

@@ -15,16 +15,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.cred.credentials import UsernamePassword
-from twisted.cred.portal import Portal
 from twisted.internet.interfaces import IAddress, IDelayedCall, IHandshakeListener, IReactorTime
-from twisted.internet.protocol import ServerFactory, connectionDone
+from twisted.internet.protocol import connectionDone
 from twisted.mail import imap4
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from mailpost.accounts.interfaces import ILoginMechanisms
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.protocols.connection import ConnectionRecord, Connections, awaits_handshake
+from mailpost.protocols.factory import MailboxFactory
 from mailpost.protocols.imap.authentication import ServerAuthentication
 from mailpost.protocols.imap.capabilities import ALWAYS, OF_STORES
 from mailpost.protocols.imap.commands.context import LiteralSink, State, TlsState
@@ -36,7 +35,7 @@ from mailpost.protocols.imap.settings import ImapSettings
 from mailpost.protocols.imap.stock import StockRun
 from mailpost.protocols.imap.stream import OctetStream
 from mailpost.protocols.link import Link, the_reactor
-from mailpost.protocols.login import LoggedIn, Login, Penalties
+from mailpost.protocols.login import LoggedIn, Login
 from mailpost.storage.interfaces import IMailAccount
 from mailpost.wire.imap.decoder import CommandLine
 
@@ -290,41 +289,11 @@ def _install() -> None:
 _install()
 
 
-class IMAPFactory(ServerFactory):
-    """Makes the connections of one or more listeners, which share limits, penalties and the way to log in."""
+class IMAPFactory(MailboxFactory[ImapSettings]):
+    """Makes IMAP connections. The portal's realm gives `IMailAccount`, or Twisted's `IAccountIMAP`."""
 
     protocol: type[MailpostIMAP4Server] = MailpostIMAP4Server
-    noisy = False
-
-    def __init__(
-        self,
-        portal: Portal,
-        settings: ImapSettings | None = None,
-        *,
-        mechanisms: ILoginMechanisms | None = None,
-        tls: Any = None,
-        challengers: dict[bytes, Any] | None = None,
-        clock: IReactorTime | None = None,
-        penalties: Penalties | None = None,
-    ) -> None:
-        """Serve the users of a portal.
-
-        Args:
-            portal: its realm gives `IMailAccount`, or Twisted's `IAccountIMAP`.
-            settings: limits and times.
-            mechanisms: which of PLAIN and LOGIN all users can use; both, without it, if the portal takes passwords.
-            tls: for STARTTLS: what `ITLSTransport.startTLS` takes; None when there is none to offer.
-            challengers: further SASL mechanisms, as for the base class.
-            clock: the reactor, or a Clock in tests.
-            penalties: shared with the other protocols of a server, so that guesses count wherever they are made.
-        """
-        self.portal = portal
-        self.settings = settings or ImapSettings()
-        self.tls = tls
-        self.challengers = challengers or {}
-        self.clock = clock or the_reactor()
-        self.connections = Connections(self.settings.connections_per_address, self.settings.connections_per_user)
-        self.login = Login(self.clock, self.connections, mechanisms, penalties)
+    default_settings = ImapSettings()
 
     def buildProtocol(self, addr: IAddress | None) -> MailpostIMAP4Server:
         """A connection."""
@@ -339,7 +308,3 @@ class IMAPFactory(ServerFactory):
         server.factory = self
         server.portal = self.portal
         return server
-
-    async def close(self, text: bytes = b"Server shutting down") -> None:
-        """Say BYE to all clients; answers when they are gone, in a few seconds at most."""
-        await self.connections.close(text, self.clock)

@@ -14,14 +14,14 @@ from typing import Any
 
 from twisted.cred.portal import Portal
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
-from twisted.internet.protocol import ServerFactory, connectionDone
+from twisted.internet.protocol import connectionDone
 from twisted.mail import pop3
 from twisted.python.failure import Failure
 
-from mailpost.accounts.interfaces import ILoginMechanisms
 from mailpost.protocols.connection import ConnectionRecord, Connections, tls_exporter
+from mailpost.protocols.factory import MailboxFactory
 from mailpost.protocols.link import Link, the_reactor
-from mailpost.protocols.login import Login, Penalties
+from mailpost.protocols.login import Login
 from mailpost.protocols.pop3.authorization import Authorization
 from mailpost.protocols.pop3.maildrop import Maildrop
 from mailpost.protocols.pop3.session import Session, not_now
@@ -178,42 +178,11 @@ def _octets(message: object) -> bytes:
     return message if isinstance(message, bytes) else str(message).encode()
 
 
-class POP3Factory(ServerFactory):
-    """Makes the connections of one or more listeners, which share limits, penalties and the way to log in."""
+class POP3Factory(MailboxFactory[Pop3Settings]):
+    """Makes POP3 connections. The portal's realm gives `IMailAccount`s that are `IMaildropAccount`s too."""
 
     protocol: type[MailpostPOP3] = MailpostPOP3
-    noisy = False
-
-    def __init__(
-        self,
-        portal: Portal,
-        settings: Pop3Settings | None = None,
-        *,
-        mechanisms: ILoginMechanisms | None = None,
-        tls: Any = None,
-        challengers: dict[bytes, Any] | None = None,
-        clock: IReactorTime | None = None,
-        penalties: Penalties | None = None,
-    ) -> None:
-        """Serve the users of a portal.
-
-        Args:
-            portal: its realm gives `IMailAccount`; the account must be an `IMaildropAccount` too.
-            settings: limits and times.
-            mechanisms: which SASL mechanisms all users can use; PLAIN and LOGIN, without it, if the portal takes
-                passwords.
-            tls: for STLS: what `ITLSTransport.startTLS` takes; None when there is none to offer.
-            challengers: further SASL mechanisms.
-            clock: the reactor, or a Clock in tests.
-            penalties: shared with the other protocols of a server, so that guesses count wherever they are made.
-        """
-        self.portal = portal
-        self.settings = settings or Pop3Settings()
-        self.tls = tls
-        self.challengers = challengers or {}
-        self.clock = clock or the_reactor()
-        self.connections = Connections(self.settings.connections_per_address, self.settings.connections_per_user)
-        self.login = Login(self.clock, self.connections, mechanisms, penalties)
+    default_settings = Pop3Settings()
 
     def buildProtocol(self, addr: IAddress | None) -> MailpostPOP3:
         """A connection."""
@@ -228,7 +197,3 @@ class POP3Factory(ServerFactory):
         server.factory = self
         server.portal = self.portal
         return server
-
-    async def close(self, text: bytes = b"Server shutting down") -> None:
-        """Say goodbye to all clients; answers when they are gone, in a few seconds at most."""
-        await self.connections.close(text, self.clock)
