@@ -19,9 +19,10 @@ from twisted.internet.endpoints import serverFromString
 
 from mailpost.accounts.account import UserNameError
 from mailpost.accounts.checkers import AnyChecker, DirectoryChecker
-from mailpost.accounts.directory import PasswordFile, Run, parse, scram_note
+from mailpost.accounts.directory import PasswordFile, Run
 from mailpost.accounts.realm import MailRealm
 from mailpost.accounts.stock import StockAccount
+from mailpost.accounts.usersfile import parse, scram_note
 from mailpost.delivery.interfaces import IDeliveryFilter, IRecipients
 from mailpost.delivery.sent import WatchedStore
 from mailpost.mail.errors import ErrorKind, MailError
