@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from twisted.logger import Logger
 
@@ -43,7 +43,7 @@ class RereadFile(Generic[P]):
         empty: P,
         *,
         what: str,
-        run: Callable[[Callable[[], None]], Awaitable[Any]],
+        run: Callable[[Callable[[], None]], Awaitable[object]],
         seconds: Callable[[], float],
     ) -> None:
         self.path = path
@@ -58,10 +58,10 @@ class RereadFile(Generic[P]):
         self._seen: object = None
         self._looked = float("-inf")
 
-    async def current(self, now: bool = False) -> P:
-        """What it says; looks whether it has changed once a second at most, or `now`."""
+    async def current(self) -> P:
+        """What it says; looks whether it has changed once a second at most."""
         time = self._seconds()
-        if now or self._seen is None or time - self._looked >= 1:
+        if self._seen is None or time - self._looked >= 1:
             self._looked = time
             await self._run(self.load)
         return self.value

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mailpost.accounts import directory
+from mailpost.accounts import userlist
 from mailpost.accounts.account import UserNameError, checked_user
 from mailpost.admin.commands import CommandError, require_owner
 from mailpost.admin.options import Backup, Check, Reindex
@@ -166,4 +166,4 @@ def _users(config: Config, options: Any) -> Iterator[str]:
     elif config.users.file is None:
         raise CommandError(f"{config.source.place('users', 'file')}is missing")
     else:
-        yield from directory.names(config.users.file)
+        yield from userlist.names(config.users.file)

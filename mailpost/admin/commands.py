@@ -12,7 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from mailpost.accounts import directory
+from mailpost.accounts import userlist
 from mailpost.accounts.account import checked_user
 from mailpost.accounts.passwords import hashed, plain_of
 from mailpost.accounts.verifiers import beside
@@ -45,23 +45,23 @@ def add_user(reactor: Any, options: PasswordFor) -> None:
     config = load(options["config"])
     name = checked_user(options["name"])
     place(config.storage.maildir, name)
-    directory.add(_users(config), name, *_stored(options))
+    userlist.add(_users(config), name, *_stored(options))
     _say(f"user {name} added")
 
 
 def change_password(reactor: Any, options: PasswordFor) -> None:
     """`mailpost user passwd`."""
     users = _users(load(options["config"]))
-    if options["name"] not in directory.names(users):
+    if options["name"] not in userlist.names(users):
         raise CommandError(f"there is no user {options['name']}")
-    directory.change(users, options["name"], *_stored(options))
+    userlist.change(users, options["name"], *_stored(options))
     _say(f"password of {options['name']} changed")
 
 
 def limit_user(reactor: Any, options: Quota) -> None:
     """`mailpost user quota`."""
     try:
-        directory.limit(_users(load(options["config"])), options["name"], options["room"])
+        userlist.limit(_users(load(options["config"])), options["name"], options["room"])
     except ValueError as problem:
         raise CommandError(str(problem)) from None
     _say(f"quota of {options['name']} changed")
@@ -77,7 +77,7 @@ def _stored(options: PasswordFor) -> tuple[str, str]:
 def list_users(reactor: Any, options: Configured) -> None:
     """`mailpost user list`."""
     config = load(options["config"])
-    users = directory.users(_users(config))
+    users = userlist.users(_users(config))
     width = max((len(user.name) for user in users), default=0)
     for user in users:
         index = place(config.storage.index, user.name) if config.storage.index else None
@@ -105,7 +105,7 @@ def _octets(number: int | None) -> str:
 
 def remove_user(reactor: Any, options: Named) -> None:
     """`mailpost user remove`."""
-    directory.remove(_users(load(options["config"])), options["name"])
+    userlist.remove(_users(load(options["config"])), options["name"])
     _say(f"user {options['name']} removed; the mail is still there")
 
 
@@ -198,7 +198,7 @@ async def _with_account(
     root = place(config.storage.maildir, name)
     require_owner(root)
     if not root.is_dir():
-        known = config.users.file is not None and name in directory.names(config.users.file)
+        known = config.users.file is not None and name in userlist.names(config.users.file)
         if not (new and known):
             raise CommandError(f"{name} has no mail yet" if known else f"there is no user {name}")
     store = open_store(config, reactor, users_now(config, reactor))

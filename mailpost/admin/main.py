@@ -10,8 +10,8 @@ from twisted.internet.defer import Deferred
 from twisted.python import usage
 
 from mailpost.accounts.account import UserNameError
-from mailpost.accounts.directory import UserListError
 from mailpost.accounts.passwords import HashError
+from mailpost.accounts.userlist import UserListError
 from mailpost.admin import checking, commands, queueing
 from mailpost.admin.options import Options
 from mailpost.admin.sources import SourceError

@@ -19,9 +19,10 @@ from twisted.internet.endpoints import serverFromString
 
 from mailpost.accounts.account import UserNameError
 from mailpost.accounts.checkers import AnyChecker, DirectoryChecker
-from mailpost.accounts.directory import PasswordFile, Run, parse, scram_note
+from mailpost.accounts.directory import PasswordFile, Run
 from mailpost.accounts.realm import MailRealm
 from mailpost.accounts.stock import StockAccount
+from mailpost.accounts.usersfile import parse, scram_note
 from mailpost.delivery.interfaces import IDeliveryFilter, IRecipients
 from mailpost.delivery.sent import WatchedStore
 from mailpost.mail.errors import ErrorKind, MailError
@@ -164,31 +165,21 @@ def imap_settings(config: Config) -> ImapSettings:
     """What an IMAP listener is told."""
     limits = config.limits
     return ImapSettings(
-        hostname=config.server.hostname,
+        **_every_settings(config),
+        **_login_settings(config),
         line_length=limits.line,
         literal_before_login=limits.literal_before_login,
         literal_size=limits.literal,
         message_size=limits.message,
-        pipelined_octets=limits.pipelined,
-        connections_per_user=limits.connections_per_user,
-        connections_per_address=limits.connections_per_address,
-        login_timeout=limits.login_timeout,
         idle_timeout=limits.idle_timeout,
-        allow_plaintext_auth=config.tls.allow_plaintext_auth,
         unauthenticate=config.imap.unauthenticate,
     )
 
 
 def pop3_settings(config: Config) -> Pop3Settings:
     """What a POP3 listener is told."""
-    limits = config.limits
     return Pop3Settings(
-        hostname=config.server.hostname,
-        pipelined_octets=limits.pipelined,
-        connections_per_user=limits.connections_per_user,
-        connections_per_address=limits.connections_per_address,
-        login_timeout=limits.login_timeout,
-        idle_timeout=limits.pop3_idle_timeout,
+        **_every_settings(config), **_login_settings(config), idle_timeout=config.limits.pop3_idle_timeout
     )
 
 
@@ -199,23 +190,31 @@ def lmtp_settings(config: Config) -> LmtpSettings:
 
 def submission_settings(config: Config) -> SubmissionSettings:
     """What a submission listener is told."""
-    limits = config.limits
-    return SubmissionSettings(
-        **_smtp_settings(config),
-        connections_per_user=limits.connections_per_user,
-        login_timeout=limits.login_timeout,
-        allow_plaintext_auth=config.tls.allow_plaintext_auth,
-    )
+    return SubmissionSettings(**_smtp_settings(config), **_login_settings(config))
+
+
+def _every_settings(config: Config) -> dict[str, Any]:
+    return {
+        "hostname": config.server.hostname,
+        "pipelined_octets": config.limits.pipelined,
+        "connections_per_address": config.limits.connections_per_address,
+    }
+
+
+def _login_settings(config: Config) -> dict[str, Any]:
+    return {
+        "connections_per_user": config.limits.connections_per_user,
+        "login_timeout": config.limits.login_timeout,
+        "allow_plaintext_auth": config.tls.allow_plaintext_auth,
+    }
 
 
 def _smtp_settings(config: Config) -> dict[str, Any]:
     limits = config.limits
     return {
-        "hostname": config.server.hostname,
+        **_every_settings(config),
         "message_size": limits.message,
         "recipients": limits.recipients,
-        "pipelined_octets": limits.pipelined,
-        "connections_per_address": limits.connections_per_address,
         "idle_timeout": limits.smtp_idle_timeout,
         "over_quota_permanent": limits.over_quota_permanent,
     }

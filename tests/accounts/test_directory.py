@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -13,36 +11,16 @@ from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
-from mailpost.accounts.account import User, UserNameError
-from mailpost.accounts.directory import (
-    PasswordFile,
-    UserListError,
-    add,
-    change,
-    names,
-    parse,
-    remove,
-    scram_note,
-)
+from mailpost.accounts.account import User
+from mailpost.accounts.directory import PasswordFile
 from mailpost.accounts.interfaces import IUserDirectory
 from mailpost.accounts.passwords import hashed
+from mailpost.accounts.userlist import add
+from mailpost.accounts.usersfile import parse, scram_note
 from mailpost.accounts.verifiers import Verifier, beside
 from mailpost.mail.errors import ErrorKind, MailError
 
-TEXT = """\
-# people
-joe:{PLAIN}secret:1000:1000::/home/joe::userdb_mail=maildir:~/Maildir allow_nets=127.0.0.0/8
-
-ann:{PLAIN}word
-bad/name:{PLAIN}x
-old:{MD5}x
-gone:!{PLAIN}x::::::
-shadow:x:1:1
-none
-off:{PLAIN}x::::::nologin=y
-joe:{PLAIN}again
-kurt:{PLAIN}x\r
-"""
+from .test_usersfile import HASH, TEXT
 
 
 def run(function: Callable[[], None]) -> Awaitable[None]:
@@ -62,18 +40,6 @@ class Events(list[str]):
     def __call__(self, event: dict[str, object]) -> None:
         if str(event["log_namespace"]).startswith("mailpost"):
             self.append(str(event["log_format"]).format(**event))
-
-
-def test_bad_lines_are_warnings_and_take_nobody_down() -> None:
-    listing = parse(TEXT)
-    passwords = {user.name: user.password for user in listing.users.values()}
-    assert passwords == {
-        "joe": "{PLAIN}secret", "ann": "{PLAIN}word", "gone": "", "shadow": "", "off": "",
-        "kurt": "{PLAIN}x",
-    }  # fmt: skip
-    assert [warning.partition(":")[0] for warning in listing.warnings] == ["line 5", "line 6", "line 9", "line 11"]
-    assert "no password" in listing.warnings[2]
-    assert "listed twice" in listing.warnings[3]
 
 
 def test_the_file_is_looked_at_once_a_second(tmp_path: Path) -> None:
@@ -106,7 +72,7 @@ def test_the_file_is_looked_at_once_a_second(tmp_path: Path) -> None:
         clock.advance(1)
         assert found(directory, "ann"), "a file that is away for a moment takes nobody down"
         path.write_text("ann:{PLAIN}new\nbob:{PLAIN}x\n")
-        ensureDeferred(directory.refresh(now=True))
+        clock.advance(1)
         assert found(directory, "bob")
     finally:
         globalLogPublisher.removeObserver(events)
@@ -125,76 +91,6 @@ def test_a_decoy_is_somebody_and_always_the_same(tmp_path: Path) -> None:
     assert all(directory.decoy(name) == decoy for name, decoy in decoys.items())
     assert len(set(decoys.values())) > 20
     assert all(decoy.password for decoy in decoys.values())
-
-
-def test_changes_keep_everything_else(tmp_path: Path) -> None:
-    path = tmp_path / "users"
-    odd = TEXT.encode() + b"\xff\xfe not UTF-8\nlast:{PLAIN}x"
-    path.write_bytes(odd)
-    path.chmod(0o644)
-    with path.open("rb") as old:
-        change(path, "joe", "{PLAIN}other")
-        assert old.read() == odd, "replaced, not written over"
-    change(path, "none", "{PLAIN}some")
-    assert (
-        path.read_bytes()
-        == odd.replace(b"joe:{PLAIN}secret", b"joe:{PLAIN}other")
-        .replace(b"\nnone\n", b"\nnone:{PLAIN}some\n")
-        .replace(b"joe:{PLAIN}again", b"joe:{PLAIN}other")
-        + b"\n"
-    )
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    add(path, "neu", "{PLAIN}n")
-    assert path.read_bytes().endswith(b"last:{PLAIN}x\nneu:{PLAIN}n::::::\n")
-    remove(path, "joe")
-    assert b"joe" not in path.read_bytes().replace(b"/home/joe", b"")
-    assert b"# people\n" in path.read_bytes()
-    assert names(path) == ["ann", "gone", "shadow", "none", "off", "kurt", "last", "neu"]
-    assert os.listdir(tmp_path) == ["users"]
-
-
-@pytest.mark.parametrize(
-    ("before", "after"), [(0o640, 0o640), (0o660, 0o660), (0o400, 0o400), (0o644, 0o600), (0o604, 0o600)]
-)
-def test_a_group_that_may_read_the_file_still_may(tmp_path: Path, before: int, after: int) -> None:
-    path = tmp_path / "users"
-    path.write_text("ann:{PLAIN}word\n")
-    path.chmod(before)
-    add(path, "joe", "{PLAIN}x")
-    assert names(path) == ["ann", "joe"]
-    assert stat.S_IMODE(path.stat().st_mode) == after
-
-
-def test_a_new_file_and_what_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "users"
-    assert names(path) == []
-    add(path, "joe", "{PLAIN}x")
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    before = path.read_bytes()
-    with pytest.raises(UserListError):
-        add(path, "joe", "{PLAIN}x")
-    with pytest.raises(UserNameError):
-        add(path, "../joe", "{PLAIN}x")
-    with pytest.raises(UserListError):
-        change(path, "ann", "{PLAIN}x")
-    with pytest.raises(UserListError):
-        remove(path, "ann")
-    assert path.read_bytes() == before
-    assert os.listdir(tmp_path) == ["users"]
-
-
-def test_a_link_stays_a_link(tmp_path: Path) -> None:
-    (tmp_path / "real").mkdir()
-    link = tmp_path / "users"
-    link.symlink_to(tmp_path / "real" / "users")
-    add(link, "joe", "{PLAIN}x")
-    assert link.is_symlink()
-    assert names(tmp_path / "real" / "users") == ["joe"]
-
-
-# -- SCRAM
-
-HASH = "{PBKDF2}$1$salt$50000$" + "0" * 40
 
 
 def mechanisms(directory: PasswordFile, clock: Clock, path: Path, text: str) -> frozenset[str]:
@@ -246,27 +142,6 @@ def test_who_keeps_scram_from_being_announced_is_told(tmp_path: Path) -> None:
     assert scram_note(parse(many).users).endswith(" for u0, u1, u2, u3, u4 and 2 more")
 
 
-def test_verifiers_go_with_the_password_they_are_of(tmp_path: Path) -> None:
-    path = tmp_path / "users"
-    add(path, "ann", HASH, "first")
-    add(path, "joe", HASH, "second")
-    assert path.read_text() == (
-        f"ann:{HASH}::::::\n#mailpost_scram:ann:first\njoe:{HASH}::::::\n#mailpost_scram:joe:second\n"
-    )
-    change(path, "ann", "{PLAIN}x", "third")
-    assert path.read_text().startswith("ann:{PLAIN}x::::::\n#mailpost_scram:ann:third\njoe:")
-    change(path, "ann", "{PLAIN}x")
-    assert path.read_text().startswith("ann:{PLAIN}x::::::\njoe:")
-    remove(path, "joe")
-    assert path.read_text() == "ann:{PLAIN}x::::::\n"
-
-
-def test_a_changed_hash_makes_the_verifiers_void() -> None:
-    text = f"ann:{HASH}\n#mailpost_scram:ann:{beside(HASH, b'x')}\n"
-    assert len(parse(text).users["ann"].verifiers) == 2
-    assert parse(text.replace("ann:{PBKDF2}", "ann:{PLAIN}")).users["ann"].verifiers == ()
-
-
 def test_the_salts_of_decoys_outlive_the_process_and_are_nobodys(tmp_path: Path) -> None:
     path = tmp_path / "users"
     for name in ("ann", "joe", "kurt"):
@@ -307,16 +182,3 @@ def test_while_the_file_could_never_be_read_nobody_is_nobody(tmp_path: Path) -> 
     time = 4.0
     assert found(directory, "joe") == user
     assert found(directory, "ann") is None
-
-
-def test_what_a_line_says_of_sending() -> None:
-    hashed = "{PBKDF2}$1$none$50000$" + "0" * 40
-    lines = [
-        f"ann:{hashed}::::::mailpost_senders=Sales@Example.org,@ann.example,, mailpost_sent_copies=no",
-        "bob:!::::::mailpost_sent_copies=Yes",
-        f"cleo:{hashed}::::::mailpost_sent_copies=perhaps",
-    ]
-    users = parse("\n".join(lines)).users
-    assert users["ann"].senders == {"sales@example.org", "@ann.example"}
-    assert (users["bob"].password, users["bob"].sent_copies, users["bob"].senders) == ("", True, frozenset())
-    assert [users[name].sent_copies for name in ("ann", "cleo")] == [False, None]

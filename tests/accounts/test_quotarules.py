@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mailpost.accounts.directory import parse
 from mailpost.accounts.quotarules import quota_of
+from mailpost.accounts.usersfile import parse
 from mailpost.storage.records import QuotaLimit
 
 GIB = 1 << 30

@@ -39,9 +39,9 @@ class Source:
         self.jobs += 1
         return succeed(work())
 
-    def says(self, now: bool = False) -> list[str]:
+    def says(self) -> list[str]:
         outcome: list[Words] = []
-        Deferred.fromCoroutine(self.file.current(now)).addCallback(outcome.append)
+        Deferred.fromCoroutine(self.file.current()).addCallback(outcome.append)
         return list(outcome[0].words)
 
 
@@ -65,8 +65,7 @@ def test_it_is_looked_at_once_a_second(tmp_path):
     source.path.write_text("one two")
     source.time = 0.9
     assert source.says() == ["one"]
-    assert source.says(now=True) == ["one", "two"]
-    assert source.jobs == 2
+    assert source.jobs == 1
     source.path.write_text("three")
     source.time = 2.0
     assert source.says() == ["three"]

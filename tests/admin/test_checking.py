@@ -10,7 +10,7 @@ import pytest
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
-from mailpost.accounts import directory
+from mailpost.accounts import userlist
 from mailpost.admin import checking, commands
 from mailpost.admin.commands import CommandError
 from mailpost.mail.errors import MailError
@@ -25,7 +25,7 @@ class Tests(TestCase):
         self.config = str(self.folder / "mailpost.toml")
         Path(self.config).write_text(CONFIG)
         for user in ("ann", "bob"):
-            directory.add(self.folder / "users", user, "{PLAIN}x")
+            userlist.add(self.folder / "users", user, "{PLAIN}x")
         self.out, self.err = io.StringIO(), io.StringIO()
         self.patch(checking.sys, "stdout", self.out)
         self.patch(checking.sys, "stderr", self.err)

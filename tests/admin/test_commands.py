@@ -14,8 +14,8 @@ import pytest
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
-from mailpost.accounts import directory
 from mailpost.accounts.passwords import verify
+from mailpost.accounts.usersfile import parse
 from mailpost.admin import commands
 from mailpost.admin.commands import CommandError
 from mailpost.admin.main import main
@@ -108,7 +108,7 @@ class Tests(TestCase):
             self.run_command(function, "user", word, "ann", "--password-stdin", "--scheme", "PBKDF2", stdin=stdin)
             line, comment = self.users().splitlines()
             self.assertTrue(comment.startswith("#mailpost_scram:ann:"))
-            user = directory.parse(self.users()).users["ann"]
+            user = parse(self.users()).users["ann"]
             self.assertEqual([each.mechanism for each in user.verifiers], ["SCRAM-SHA-256", "SCRAM-SHA-1"])
             self.assertTrue(all(each.made_from(stdin.strip()) for each in user.verifiers))
             self.assertTrue(verify(line.split(":")[1], stdin.strip()))

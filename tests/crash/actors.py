@@ -6,10 +6,9 @@ import imaplib
 import random
 import re
 from collections.abc import Callable, Sequence
-from itertools import count
-from threading import Thread
 
 from tests.crash.ledger import Box, Letter, Step, Tree, after, digest, with_added
+from tests.crash.workers import Worker
 
 FLAGS = (r"\Seen", r"\Answered", r"\Flagged", r"\Draft", "$Work", "$Later", "urgent")
 MOST_LETTERS = 40
@@ -80,40 +79,25 @@ def numbers(text: object) -> list[int]:
     return found
 
 
-class Actor:
-    """One client with folders of its own, and one in which all append.
-
-    Args:
-        name: its folders begin with it.
-        draw: what it does.
-    """
+class Actor(Worker):
+    """One client with folders of its own, which begin with its name, and one in which all append."""
 
     def __init__(self, name: str, draw: random.Random) -> None:
-        self.name = name
+        super().__init__(name, draw)
         self.tree: Tree = {}
         self.shared: dict[int, Letter] = {}
         """What it appended to the shared folder and was acknowledged."""
         self.in_doubt: Step | None = None
         self.acknowledged = 0
-        self.refusals: list[str] = []
-        self._draw = draw
-        self._count = count(1)
         self._selected = ""
-        self._thread: Thread | None = None
 
     def owns(self, folder: str) -> bool:
         """Whether a folder is its own."""
         return folder.startswith(self.name + "-")
 
-    def begin(self, port: int) -> None:
-        """Work, in a thread, until the server is gone."""
-        self._thread = Thread(target=self._work, args=(port,))
-        self._thread.start()
-
     def begin_reading(self, port: int) -> None:
         """Log in and look at all folders, in a thread."""
-        self._thread = Thread(target=self._read, args=(port,))
-        self._thread.start()
+        self._run(self._read, port)
 
     def _read(self, port: int) -> None:
         try:
@@ -121,12 +105,6 @@ class Actor:
             read_tree(client, bool)
         except (OSError, imaplib.IMAP4.abort):
             return
-
-    def join(self) -> None:
-        """Wait until it has noticed."""
-        assert self._thread is not None
-        self._thread.join(25)
-        assert not self._thread.is_alive(), "a client hangs"
 
     def _work(self, port: int) -> None:
         self._selected = ""

@@ -6,10 +6,9 @@ import random
 import smtplib
 from collections import Counter
 from collections.abc import Sequence
-from itertools import count
-from threading import Thread
 
 from tests.crash.ledger import Box, Letter, differences, digest
+from tests.crash.workers import MailWorker
 
 FOLDER = "Delivered"
 """Where all of it goes, by the detail of the address."""
@@ -23,60 +22,31 @@ def as_sent(octets: bytes) -> str:
     return digest(octets[octets.index(_MARK) :])
 
 
-class Mailer:
-    """One mail server.
-
-    Args:
-        name: in its messages.
-        draw: what it sends.
-    """
+class Mailer(MailWorker):
+    """One mail server."""
 
     def __init__(self, name: str, draw: random.Random) -> None:
+        super().__init__(name, draw)
         self.accepted: list[Letter] = []
         """What was answered with 250 since the last look."""
         self.in_doubt: Letter | None = None
         """What was sent, or half of it, when the server died."""
         self.total = 0
-        self.refusals: list[str] = []
-        self._name = name
-        self._draw = draw
-        self._count = count(1)
-        self._thread: Thread | None = None
 
-    def begin(self, port: int) -> None:
-        """Work, in a thread, until the server is gone or there is enough."""
-        self._thread = Thread(target=self._work, args=(port,))
-        self._thread.start()
+    def _connected(self, port: int) -> smtplib.SMTP:
+        return smtplib.LMTP("127.0.0.1", port, timeout=20)
 
-    def join(self) -> None:
-        """Wait until it has noticed."""
-        assert self._thread is not None
-        self._thread.join(25)
-        assert not self._thread.is_alive(), "a mailer hangs"
+    def _has_more(self) -> bool:
+        return len(self.accepted) < MOST
 
-    def _work(self, port: int) -> None:
-        try:
-            with smtplib.LMTP("127.0.0.1", port, timeout=20) as client:
-                while len(self.accepted) < MOST:
-                    self._send(client)
-        except (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused) as problem:
-            self.refusals.append(f"{self._name}: {problem}")
-        except (OSError, smtplib.SMTPException):
-            return
-
-    def _send(self, client: smtplib.LMTP) -> None:
+    def _send(self, client: smtplib.SMTP) -> None:
         size = self._draw.choice((10, 300, 5_000, 400_000 if self._draw.random() < 0.1 else 20))
         size = 1_500_000 if self._draw.random() < 0.02 else size  # more than is kept in memory
         text = b"\r\n".join(b"%060d" % self._draw.getrandbits(64) for _ in range(size // 60 + 1))
-        octets = b"%b%b %d\r\nSubject: mail\r\n\r\n%b\r\n" % (_MARK, self._name.encode(), next(self._count), text)
+        octets = b"%b%b %d\r\nSubject: mail\r\n\r\n%b\r\n" % (_MARK, self.name.encode(), next(self._count), text)
         letter = Letter(digest(octets), frozenset())
         self.in_doubt = letter
-        try:
-            client.sendmail("eve@example.net", [f"ann+{FOLDER}@example.org"], octets)
-        except smtplib.SMTPResponseException as problem:
-            if problem.smtp_code == -1:  # nothing came: it is dead
-                raise smtplib.SMTPServerDisconnected from problem
-            raise
+        client.sendmail("eve@example.net", [f"ann+{FOLDER}@example.org"], octets)
         self.in_doubt = None
         self.accepted.append(letter)
         self.total += 1

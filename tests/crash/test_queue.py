@@ -12,9 +12,8 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from itertools import count, cycle
+from itertools import cycle
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
@@ -22,6 +21,7 @@ from mailpost.storage.failpoints import QUEUE_FAILPOINTS
 from tests.acceptance.server import configured, free_port
 from tests.crash.actors import connected, done
 from tests.crash.test_kills import KILLS, SEED
+from tests.crash.workers import MailWorker
 from tests.delivery.outgoing.smarthost import DROP, Listening, Script
 
 ROUNDS = max(2 * len(QUEUE_FAILPOINTS), KILLS // 4)
@@ -60,41 +60,30 @@ class Moody(Script):
         return usual
 
 
-class Sender:
+class Sender(MailWorker):
     """A client of ann that sends mail to bob, who is here, and to two who are not, one of whom is nobody."""
 
     def __init__(self, name: str, draw: random.Random) -> None:
+        super().__init__(name, draw)
         self.accepted: list[str] = []
         self.in_doubt: list[str] = []
-        self.refusals: list[str] = []
-        self._name = name
-        self._draw = draw
-        self._count = count(1)
-        self._thread: Thread | None = None
+        self._left = 0
 
     def begin(self, port: int) -> None:
-        self._thread = Thread(target=self._work, args=(port,))
-        self._thread.start()
+        self._left = MOST
+        super().begin(port)
 
-    def join(self) -> None:
-        assert self._thread is not None
-        self._thread.join(30)
-        assert not self._thread.is_alive(), "a sender hangs"
+    def _connected(self, port: int) -> smtplib.SMTP:
+        client = smtplib.SMTP("127.0.0.1", port, timeout=20)
+        client.login("ann", "pass")
+        return client
 
-    def _work(self, port: int) -> None:
-        try:
-            with smtplib.SMTP("127.0.0.1", port, timeout=20) as client:
-                client.login("ann", "pass")
-                for _ in range(MOST):
-                    self._send(client)
-        except smtplib.SMTPResponseException as problem:
-            if problem.smtp_code != -1:  # else nothing came: it is dead
-                self.refusals.append(f"{self._name}: {problem}")
-        except (OSError, smtplib.SMTPException):
-            return
+    def _has_more(self) -> bool:
+        self._left -= 1
+        return self._left >= 0
 
     def _send(self, client: smtplib.SMTP) -> None:
-        name = f"{self._name}.{next(self._count)}"
+        name = f"{self.name}.{next(self._count)}"
         size = self._draw.choice((10, 1000, 100_000, 400_000))
         octets = f"From: ann@example.org\r\nMessage-ID: <{name}@laptop>\r\nSubject: {name}\r\n\r\n".encode()
         octets += b".dots\r\n" * (size // 7)

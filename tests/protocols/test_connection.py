@@ -19,7 +19,6 @@ from twisted.python.failure import Failure
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.protocols.connection import (
     Connections,
-    Outflow,
     address_of,
     is_local,
     keep_alive,
@@ -27,6 +26,7 @@ from mailpost.protocols.connection import (
     note_trouble,
     why_lost,
 )
+from mailpost.protocols.outflow import Outflow
 
 
 @pytest.mark.parametrize(

@@ -68,3 +68,11 @@ def test_a_broken_store_is_found_out(monkeypatch: pytest.MonkeyPatch, broken: An
 def test_a_store_that_keeps_nothing_is_not_persistent() -> None:
     assert failures("test_everything_is_kept", PersistentStoreContract) == ["test_everything_is_kept"]
     assert failures("test_numbers_go_on", PersistentStoreContract) == ["test_numbers_go_on"]
+
+
+def test_a_suite_without_a_store_says_what_is_missing() -> None:
+    class Tests(StoreContract, TestCase):  # type: ignore[misc]
+        pass
+
+    with pytest.raises(TypeError, match="make_store"):
+        Tests("test_copy")

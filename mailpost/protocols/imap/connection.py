@@ -12,30 +12,18 @@ The base class's hook `checkpoint` is not called: CHECK reports changes like eve
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 from twisted.cred.credentials import UsernamePassword
-from twisted.cred.portal import Portal
-from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IAddress, IDelayedCall, IHandshakeListener, IReactorTime
-from twisted.internet.protocol import ServerFactory, connectionDone
+from twisted.internet.protocol import connectionDone
 from twisted.mail import imap4
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from mailpost.accounts.interfaces import ILoginMechanisms
 from mailpost.mail.errors import ErrorKind, MailError
-from mailpost.protocols.connection import (
-    LINGER,
-    ConnectionRecord,
-    Connections,
-    Outflow,
-    address_of,
-    awaits_handshake,
-    is_encrypted,
-    keep_alive,
-    why_lost,
-)
+from mailpost.protocols.connection import ConnectionRecord, Connections, awaits_handshake
+from mailpost.protocols.factory import MailboxFactory
 from mailpost.protocols.imap.authentication import ServerAuthentication
 from mailpost.protocols.imap.capabilities import ALWAYS, OF_STORES
 from mailpost.protocols.imap.commands.context import LiteralSink, State, TlsState
@@ -46,7 +34,8 @@ from mailpost.protocols.imap.session import Session
 from mailpost.protocols.imap.settings import ImapSettings
 from mailpost.protocols.imap.stock import StockRun
 from mailpost.protocols.imap.stream import OctetStream
-from mailpost.protocols.login import LoggedIn, Login, Penalties
+from mailpost.protocols.link import Link, the_reactor
+from mailpost.protocols.login import LoggedIn, Login
 from mailpost.storage.interfaces import IMailAccount
 from mailpost.wire.imap.decoder import CommandLine
 
@@ -71,6 +60,7 @@ class MailpostIMAP4Server(imap4.IMAP4Server):
     transport: Any
     challengers: Any
     portal: Any
+    record: ConnectionRecord
     _onLogout: Callable[[], None] | None
 
     def __init__(
@@ -87,32 +77,25 @@ class MailpostIMAP4Server(imap4.IMAP4Server):
         """As the base class; and what an `IMAPFactory` gives to all its connections."""
         super().__init__(chal, contextFactory, scheduler)
         self.settings = settings or ImapSettings()
-        self.clock = clock or _reactor()
+        self.clock = clock or the_reactor()
         self.timeOut = self.settings.login_timeout
         self.POSTAUTH_TIMEOUT = self.settings.idle_timeout
         self.IDENT = self.settings.hostname.encode("ascii", "replace") + b" mailpost ready"
         self._connections = Connections(0, 0) if connections is None else connections
         self._login = login or Login(self.clock, self._connections)
         self._stock_run: StockRun | None = None
-        self._counted = False
-        self._hung_up = False
         self._greeting_due = False
-        self._cut: IDelayedCall | None = None
 
     # -- the transport
 
     def connectionMade(self) -> None:
         """A client is there: greet it, if it may come in."""
-        transport = self.transport
-        keep_alive(transport)
-        self.record = ConnectionRecord("IMAP", address_of(transport), self.clock)
-        self.record.encrypted = is_encrypted(transport)
-        self._outflow = Outflow(transport, self.clock, self.settings.write_timeout, self.cut)
+        link = self._link = Link("IMAP", self, self._connections)
+        self.record = link.record
         self.authentication = ServerAuthentication(self, self.settings, self._login)
-        self.session = Session(self, self.settings, self.clock, self._outflow, self.authentication)
-        self._stream = OctetStream(transport, self.clock, self.record, self.session.data_received, self.hang_up)
-        self._counted = self._connections.enter(self, self.record.address)
-        if self._counted:
+        self.session = Session(self, self.settings, self.clock, link.outflow, self.authentication)
+        self._stream = OctetStream(self.transport, self.clock, link, self.session.data_received, self.hang_up)
+        if link.admitted:
             super().connectionMade()
         else:
             self.session.say_goodbye(b"[UNAVAILABLE] Too many connections from your address", "too many connections")
@@ -130,23 +113,15 @@ class MailpostIMAP4Server(imap4.IMAP4Server):
 
     def dataReceived(self, data: bytes) -> None:
         """Octets have come."""
-        if not self._hung_up:
+        if not self._link.hung_up:
             self._stream.data_received(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone: everything is given back."""
         self.session.connection_lost()
-        self._outflow.stop()
         self._stream.drop()
         super().connectionLost(reason)
-        if isinstance(reason, Failure) and not (self._hung_up or reason.check(ConnectionDone)):
-            self.record.reason = why_lost(reason)
-        if self._cut is not None and self._cut.active():
-            self._cut.cancel()
-        if self._counted:
-            self._counted = False
-            self._connections.leave(self, self.record.address)
-        self.record.close()
+        self._link.lost(reason)
 
     def callLater(self, delay: float, call: Callable[[], None]) -> IDelayedCall:
         """The clock of the base class's idle timer."""
@@ -154,7 +129,7 @@ class MailpostIMAP4Server(imap4.IMAP4Server):
 
     def timeoutConnection(self) -> None:
         """Nothing has come for too long. While a command runs the client is not to blame."""
-        if self._hung_up:
+        if self._link.hung_up:
             return
         if self.session.busy:
             self.setTimeout(self.timeOut)
@@ -166,14 +141,6 @@ class MailpostIMAP4Server(imap4.IMAP4Server):
     def say_goodbye(self, text: bytes) -> None:
         """Tell the client why and close."""
         self.session.say_goodbye(text, "the server closes")
-
-    def cut(self) -> None:
-        """Close without another word."""
-        self._hung_up = True
-        self.record.reason += ", cut"
-        self._outflow.unregister()
-        abort: Callable[[], None] = getattr(self.transport, "abortConnection", self.transport.loseConnection)
-        abort()
 
     # -- what the session needs (peer.Connection)
 
@@ -191,19 +158,14 @@ class MailpostIMAP4Server(imap4.IMAP4Server):
 
     def hang_up(self, reason: str) -> None:
         """Close when all is written."""
-        if not self._hung_up:
-            self._hung_up = True
-            self.record.reason = reason
+        if not self._link.hung_up:
             self._stream.drop()
-            self._outflow.unregister()
-            self._cut = self.clock.callLater(LINGER, self.cut)
-            self.transport.loseConnection()
+            self._link.hang_up(reason)
 
     def upgrade(self) -> None:
         """Begin TLS."""
-        self.transport.startTLS(self.ctx)
+        self._link.start_tls(self.ctx)
         self.startedTLS = True
-        self.record.encrypted = True
 
     @property
     def compressed(self) -> bool:
@@ -281,7 +243,7 @@ class MailpostIMAP4Server(imap4.IMAP4Server):
 
     async def run_stock(self, line: CommandLine, literals: Sequence[LiteralSink]) -> None:
         """Run a command whose entry is one of Twisted's tuples."""
-        self._outflow.unregister()
+        self._link.outflow.unregister()
         self._stock_run = StockRun(line, literals)
         try:
             await self._stock_run.run(self, self.session, self.clock)
@@ -327,41 +289,11 @@ def _install() -> None:
 _install()
 
 
-class IMAPFactory(ServerFactory):
-    """Makes the connections of one or more listeners, which share limits, penalties and the way to log in."""
+class IMAPFactory(MailboxFactory[ImapSettings]):
+    """Makes IMAP connections. The portal's realm gives `IMailAccount`, or Twisted's `IAccountIMAP`."""
 
     protocol: type[MailpostIMAP4Server] = MailpostIMAP4Server
-    noisy = False
-
-    def __init__(
-        self,
-        portal: Portal,
-        settings: ImapSettings | None = None,
-        *,
-        mechanisms: ILoginMechanisms | None = None,
-        tls: Any = None,
-        challengers: dict[bytes, Any] | None = None,
-        clock: IReactorTime | None = None,
-        penalties: Penalties | None = None,
-    ) -> None:
-        """Serve the users of a portal.
-
-        Args:
-            portal: its realm gives `IMailAccount`, or Twisted's `IAccountIMAP`.
-            settings: limits and times.
-            mechanisms: which of PLAIN and LOGIN all users can use; both, without it, if the portal takes passwords.
-            tls: for STARTTLS: what `ITLSTransport.startTLS` takes; None when there is none to offer.
-            challengers: further SASL mechanisms, as for the base class.
-            clock: the reactor, or a Clock in tests.
-            penalties: shared with the other protocols of a server, so that guesses count wherever they are made.
-        """
-        self.portal = portal
-        self.settings = settings or ImapSettings()
-        self.tls = tls
-        self.challengers = challengers or {}
-        self.clock = clock or _reactor()
-        self.connections = Connections(self.settings.connections_per_address, self.settings.connections_per_user)
-        self.login = Login(self.clock, self.connections, mechanisms, penalties)
+    default_settings = ImapSettings()
 
     def buildProtocol(self, addr: IAddress | None) -> MailpostIMAP4Server:
         """A connection."""
@@ -376,13 +308,3 @@ class IMAPFactory(ServerFactory):
         server.factory = self
         server.portal = self.portal
         return server
-
-    async def close(self, text: bytes = b"Server shutting down") -> None:
-        """Say BYE to all clients; answers when they are gone, in a few seconds at most."""
-        await self.connections.close(text, self.clock)
-
-
-def _reactor() -> IReactorTime:
-    from twisted.internet import reactor  # noqa: PLC0415 (importing it installs it)
-
-    return cast(IReactorTime, reactor)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from mailpost.protocols.connection import Outflow
+from mailpost.protocols.outflow import Outflow
 
 
 class Outgoing:

@@ -23,7 +23,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mailpost.mail.errors import MailError
-from mailpost.protocols.connection import Outflow, note_trouble
+from mailpost.protocols.connection import note_trouble
 from mailpost.protocols.imap import compat
 from mailpost.protocols.imap.commands.context import Authentication, Completed, LiteralSink, State, utf8_names
 from mailpost.protocols.imap.commands.select import leave
@@ -37,6 +37,7 @@ from mailpost.protocols.imap.progress import Progress
 from mailpost.protocols.imap.selected import SelectedMailbox
 from mailpost.protocols.imap.settings import ImapSettings
 from mailpost.protocols.login import LoggedIn
+from mailpost.protocols.outflow import Outflow
 from mailpost.storage.interfaces import IMailAccount
 from mailpost.wire.imap.codes import code_of
 from mailpost.wire.imap.commands import ParseError, Request, head, parse

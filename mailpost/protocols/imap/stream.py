@@ -7,11 +7,8 @@ from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 
-from mailpost.protocols.connection import ConnectionRecord, send_now
 from mailpost.protocols.imap.compression import Compression
-
-SENT_AT_ONCE = 16 << 10
-"""Answers up to so many octets are not left for the next turn of the reactor; longer ones are, in fairness."""
+from mailpost.protocols.link import Link
 
 
 class OctetStream:
@@ -21,14 +18,14 @@ class OctetStream:
         self,
         transport: Any,
         clock: IReactorTime,
-        record: ConnectionRecord,
+        link: Link,
         received: Callable[[bytes], None],
         hang_up: Callable[[str], None],
     ) -> None:
         """Give what comes, inflated, to `received`; end the connection by `hang_up` where that cannot be done."""
         self._transport = transport
         self._clock = clock
-        self._record = record
+        self._link = link
         self._received = received
         self._hang_up = hang_up
         self._compression: Compression | None = None
@@ -48,17 +45,11 @@ class OctetStream:
         if self._compression is not None and not self._compression.ending:
             self._compression.write(data)
         else:
-            self._send_as_is(data)
-
-    def _send_as_is(self, data: bytes) -> None:
-        self._record.octets_out += len(data)
-        self._transport.write(data)
-        if len(data) <= SENT_AT_ONCE:
-            send_now(self._transport)
+            self._link.send(data)
 
     def data_received(self, data: bytes) -> None:
         """Octets have come."""
-        self._record.octets_in += len(data)
+        self._link.record.octets_in += len(data)
         if self._compression is None:
             self._received(data)
         else:
@@ -68,17 +59,15 @@ class OctetStream:
         """Stop reading from the transport, or go on."""
         if self._compression is not None:
             self._compression.set_reading(reading)
-        elif reading:
-            self._transport.resumeProducing()
         else:
-            self._transport.pauseProducing()
+            self._link.set_reading(reading)
 
     def compress(self) -> None:
         """Begin compression. RFC: 4978 §3"""
         self._compression = Compression(
             self._transport,
             self._clock,
-            send=self._send_as_is,
+            send=self._link.send,
             received=self._received,
             broken=lambda: self._hang_up("what came is not compressed"),
             ended=self._forget,

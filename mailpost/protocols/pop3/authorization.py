@@ -8,6 +8,7 @@ RFC: 1939 §4, §7 (USER, PASS), 1734, 5034 (AUTH), 2595 §4 (STLS), 2449 §5 (C
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable
 
 from mailpost.mail.errors import ErrorKind, MailError
@@ -22,7 +23,7 @@ LANGUAGE = b"en"
 """The only one there is, as its tag. RFC: 5646"""
 
 
-class Authorization:
+class Authorization(ABC):
     """The commands, for `MailpostPOP3`."""
 
     session: Session
@@ -30,13 +31,13 @@ class Authorization:
     _user: bytes | None = None
 
     @property
+    @abstractmethod
     def tls_possible(self) -> bool:
         """Whether STLS is offered."""
-        raise NotImplementedError
 
+    @abstractmethod
     def start_tls(self) -> None:
         """Begin TLS; what was written before is sent without."""
-        raise NotImplementedError
 
     def listCapabilities(self) -> list[bytes]:
         """What CAPA tells, in the present state.

@@ -10,29 +10,18 @@ do_* methods, which get their arguments as bytes and may be `async`; they answer
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from twisted.cred.portal import Portal
-from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
-from twisted.internet.protocol import ServerFactory, connectionDone
+from twisted.internet.protocol import connectionDone
 from twisted.mail import pop3
 from twisted.python.failure import Failure
 
-from mailpost.accounts.interfaces import ILoginMechanisms
-from mailpost.protocols.connection import (
-    LINGER,
-    ConnectionRecord,
-    Connections,
-    Outflow,
-    address_of,
-    is_encrypted,
-    keep_alive,
-    send_now,
-    tls_exporter,
-    why_lost,
-)
-from mailpost.protocols.login import Login, Penalties
+from mailpost.protocols.connection import ConnectionRecord, Connections, tls_exporter
+from mailpost.protocols.factory import MailboxFactory
+from mailpost.protocols.link import Link, the_reactor
+from mailpost.protocols.login import Login
 from mailpost.protocols.pop3.authorization import Authorization
 from mailpost.protocols.pop3.maildrop import Maildrop
 from mailpost.protocols.pop3.session import Session, not_now
@@ -42,15 +31,16 @@ from mailpost.protocols.sasl import SaslServer
 from mailpost.wire.pop3 import responses
 from mailpost.wire.pop3.commands import CommandError
 
-SENT_AT_ONCE = 16 << 10
-"""Answers up to so many octets are not left for the next turn of the reactor; longer ones are, in fairness."""
-
 
 class MailpostPOP3(Authorization, Transaction, pop3.POP3):
     """One POP3 connection."""
 
     transport: Any
     factory: Any
+    record: ConnectionRecord
+    send: Callable[[bytes], None]
+    set_reading: Callable[[bool], None]
+    hang_up: Callable[[str], None]
     mbox: Maildrop | None
     portal: Portal | None  # type: ignore[assignment]
 
@@ -76,25 +66,20 @@ class MailpostPOP3(Authorization, Transaction, pop3.POP3):
         self.settings = settings or Pop3Settings()
         self.tls = tls
         self.challengers = challengers or {}
-        self.clock = clock or _reactor()
+        self.clock = clock or the_reactor()
         self.timeOut = self.settings.login_timeout
         self.magic = self.settings.hostname.encode("ascii", "replace") + b" mailpost ready"
         self._connections = Connections(0, 0) if connections is None else connections
         self._login = login or Login(self.clock, self._connections)
-        self._counted = False
-        self._hung_up = False
-        self._cut: IDelayedCall | None = None
 
     # -- the transport
 
     def connectionMade(self) -> None:
         """A client is there: greet it, if it may come in. RFC: 1939 §4"""
-        transport = self.transport
-        keep_alive(transport)
-        self.record = ConnectionRecord("POP3", address_of(transport), self.clock)
-        self.record.encrypted = is_encrypted(transport)
-        self._outflow = Outflow(transport, self.clock, self.settings.write_timeout, self.cut)
-        self.session = Session(self, self.settings, self.clock, self._outflow)
+        link = self._link = Link("POP3", self, self._connections)
+        self.record = link.record
+        self.send, self.set_reading, self.hang_up = link.send, link.set_reading, link.hang_up
+        self.session = Session(self, self.settings, self.clock, link.outflow)
         self.sasl = SaslServer(
             self._login,
             self.record,
@@ -104,8 +89,7 @@ class MailpostPOP3(Authorization, Transaction, pop3.POP3):
             channel_binding=lambda: tls_exporter(self.transport),
             challengers=self.challengers,
         )
-        self._counted = self._connections.enter(self, self.record.address)
-        if self._counted:
+        if link.admitted:
             super().connectionMade()
             self.session.flush()
         else:
@@ -113,23 +97,15 @@ class MailpostPOP3(Authorization, Transaction, pop3.POP3):
 
     def dataReceived(self, data: bytes) -> None:
         """Octets have come."""
-        if not self._hung_up:
+        if not self._link.hung_up:
             self.record.octets_in += len(data)
             self.session.queue.data_received(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone: everything is given back."""
         self.session.connection_lost()
-        self._outflow.stop()
         super().connectionLost(reason)
-        if isinstance(reason, Failure) and not (self._hung_up or reason.check(ConnectionDone)):
-            self.record.reason = why_lost(reason)
-        if self._cut is not None and self._cut.active():
-            self._cut.cancel()
-        if self._counted:
-            self._counted = False
-            self._connections.leave(self, self.record.address)
-        self.record.close()
+        self._link.lost(reason)
 
     def callLater(self, delay: float, call: Callable[[], None]) -> IDelayedCall:
         """The clock of the base class's idle timer."""
@@ -140,7 +116,7 @@ class MailpostPOP3(Authorization, Transaction, pop3.POP3):
 
         RFC: 1939 §3 (autologout)
         """
-        if self._hung_up:
+        if self._link.hung_up:
             return
         if self.session.queue.busy:
             self.setTimeout(self.timeOut)
@@ -151,29 +127,7 @@ class MailpostPOP3(Authorization, Transaction, pop3.POP3):
         """Tell the client why and close."""
         self.session.say_goodbye(text, "the server closes")
 
-    def cut(self) -> None:
-        """Close without another word."""
-        self._hung_up = True
-        self.record.reason += ", cut"
-        self._outflow.unregister()
-        abort: Callable[[], None] = getattr(self.transport, "abortConnection", self.transport.loseConnection)
-        abort()
-
     # -- what the session needs (session.Connection)
-
-    def send(self, data: bytes) -> None:
-        """Write to the transport; a short answer goes out in this turn of the reactor."""
-        self.record.octets_out += len(data)
-        self.transport.write(data)
-        if len(data) <= SENT_AT_ONCE:
-            send_now(self.transport)
-
-    def set_reading(self, reading: bool) -> None:
-        """Stop reading from the transport, or go on."""
-        if reading:
-            self.transport.resumeProducing()
-        else:
-            self.transport.pauseProducing()
 
     def command_came(self) -> None:
         """The client is there: the idle time begins anew."""
@@ -196,15 +150,6 @@ class MailpostPOP3(Authorization, Transaction, pop3.POP3):
         self.timeOut = self.settings.idle_timeout
         self.setTimeout(self.timeOut)
 
-    def hang_up(self, reason: str) -> None:
-        """Close when all is written."""
-        if not self._hung_up:
-            self._hung_up = True
-            self.record.reason = reason
-            self._outflow.unregister()
-            self._cut = self.clock.callLater(LINGER, self.cut)
-            self.transport.loseConnection()
-
     # -- what commands need
 
     @property
@@ -214,8 +159,7 @@ class MailpostPOP3(Authorization, Transaction, pop3.POP3):
 
     def start_tls(self) -> None:
         """Begin TLS."""
-        self.transport.startTLS(self.tls)
-        self.record.encrypted = True
+        self._link.start_tls(self.tls)
 
     def successResponse(self, message: object = b"") -> None:
         """Answer +OK."""
@@ -234,42 +178,11 @@ def _octets(message: object) -> bytes:
     return message if isinstance(message, bytes) else str(message).encode()
 
 
-class POP3Factory(ServerFactory):
-    """Makes the connections of one or more listeners, which share limits, penalties and the way to log in."""
+class POP3Factory(MailboxFactory[Pop3Settings]):
+    """Makes POP3 connections. The portal's realm gives `IMailAccount`s that are `IMaildropAccount`s too."""
 
     protocol: type[MailpostPOP3] = MailpostPOP3
-    noisy = False
-
-    def __init__(
-        self,
-        portal: Portal,
-        settings: Pop3Settings | None = None,
-        *,
-        mechanisms: ILoginMechanisms | None = None,
-        tls: Any = None,
-        challengers: dict[bytes, Any] | None = None,
-        clock: IReactorTime | None = None,
-        penalties: Penalties | None = None,
-    ) -> None:
-        """Serve the users of a portal.
-
-        Args:
-            portal: its realm gives `IMailAccount`; the account must be an `IMaildropAccount` too.
-            settings: limits and times.
-            mechanisms: which SASL mechanisms all users can use; PLAIN and LOGIN, without it, if the portal takes
-                passwords.
-            tls: for STLS: what `ITLSTransport.startTLS` takes; None when there is none to offer.
-            challengers: further SASL mechanisms.
-            clock: the reactor, or a Clock in tests.
-            penalties: shared with the other protocols of a server, so that guesses count wherever they are made.
-        """
-        self.portal = portal
-        self.settings = settings or Pop3Settings()
-        self.tls = tls
-        self.challengers = challengers or {}
-        self.clock = clock or _reactor()
-        self.connections = Connections(self.settings.connections_per_address, self.settings.connections_per_user)
-        self.login = Login(self.clock, self.connections, mechanisms, penalties)
+    default_settings = Pop3Settings()
 
     def buildProtocol(self, addr: IAddress | None) -> MailpostPOP3:
         """A connection."""
@@ -284,13 +197,3 @@ class POP3Factory(ServerFactory):
         server.factory = self
         server.portal = self.portal
         return server
-
-    async def close(self, text: bytes = b"Server shutting down") -> None:
-        """Say goodbye to all clients; answers when they are gone, in a few seconds at most."""
-        await self.connections.close(text, self.clock)
-
-
-def _reactor() -> IReactorTime:
-    from twisted.internet import reactor  # noqa: PLC0415 (importing it installs it)
-
-    return cast(IReactorTime, reactor)

@@ -21,8 +21,9 @@ from twisted.python.failure import Failure
 
 from mailpost.mail.errors import MailError
 from mailpost.protocols.commandqueue import CommandQueue, Line
-from mailpost.protocols.connection import Outflow, note_trouble
+from mailpost.protocols.connection import note_trouble
 from mailpost.protocols.login import LoggedIn
+from mailpost.protocols.outflow import Outflow
 from mailpost.protocols.pop3.maildrop import Maildrop
 from mailpost.protocols.pop3.settings import Pop3Settings
 from mailpost.storage.offload import settled

@@ -7,39 +7,30 @@ message as commands, and answers pipelined commands out of order.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
-from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
 
 from mailpost.delivery.interfaces import IReceiver
-from mailpost.protocols.connection import (
-    LINGER,
-    ConnectionRecord,
-    Connections,
-    Outflow,
-    address_of,
-    is_encrypted,
-    keep_alive,
-    send_now,
-    why_lost,
-)
+from mailpost.protocols.connection import ConnectionRecord, Connections
+from mailpost.protocols.link import Link, the_reactor
 from mailpost.protocols.smtp.dialect import Dialect
 from mailpost.protocols.smtp.incoming import Commit
 from mailpost.protocols.smtp.session import Session
 from mailpost.protocols.smtp.settings import SmtpSettings
-
-SENT_AT_ONCE = 16 << 10
-"""Answers up to so many octets are not left for the next turn of the reactor."""
 
 
 class SmtpServer(Protocol, TimeoutMixin):
     """One connection. A subclass names its dialect."""
 
     transport: Any
+    record: ConnectionRecord
+    send: Callable[[bytes], None]
+    set_reading: Callable[[bool], None]
+    hang_up: Callable[[str], None]
     factory: SmtpFactory
     dialect: Dialect
 
@@ -48,9 +39,6 @@ class SmtpServer(Protocol, TimeoutMixin):
         self.factory = factory
         self.settings = factory.settings
         self.clock = factory.clock
-        self._counted = False
-        self._hung_up = False
-        self._cut: IDelayedCall | None = None
 
     @property
     def receiver(self) -> IReceiver:
@@ -66,15 +54,12 @@ class SmtpServer(Protocol, TimeoutMixin):
 
     def connectionMade(self) -> None:
         """A client is there: greet it, if it may come in. RFC: 5321 §3.1"""
-        transport = self.transport
-        keep_alive(transport)
-        self.record = ConnectionRecord(self.dialect.name, address_of(transport), self.clock)
-        self.record.encrypted = is_encrypted(transport)
-        outflow = self._outflow = Outflow(transport, self.clock, self.settings.write_timeout, self.cut)
-        outflow.register()
-        self.session = Session(self, self.dialect, self.settings, self.clock, outflow)
-        self._counted = self.factory.connections.enter(self, self.record.address)
-        if not self._counted:
+        link = self._link = Link(self.dialect.name, self, self.factory.connections)
+        self.record = link.record
+        self.send, self.set_reading, self.hang_up = link.send, link.set_reading, link.hang_up
+        link.outflow.register()
+        self.session = Session(self, self.dialect, self.settings, self.clock, link.outflow)
+        if not link.admitted:
             self.session.say_goodbye("Too many connections from your address", "too many connections")
             return
         self.setTimeout(self.idle_timeout)
@@ -88,7 +73,7 @@ class SmtpServer(Protocol, TimeoutMixin):
 
     def dataReceived(self, data: bytes) -> None:
         """Octets have come."""
-        if not self._hung_up:
+        if not self._link.hung_up:
             self.record.octets_in += len(data)
             self.session.queue.data_received(data)
 
@@ -96,15 +81,7 @@ class SmtpServer(Protocol, TimeoutMixin):
         """The connection is gone: everything is given back."""
         self.setTimeout(None)
         self.session.connection_lost()
-        self._outflow.stop()
-        if not (self._hung_up or reason.check(ConnectionDone)):
-            self.record.reason = why_lost(reason)
-        if self._cut is not None and self._cut.active():
-            self._cut.cancel()
-        if self._counted:
-            self._counted = False
-            self.factory.connections.leave(self, self.record.address)
-        self.record.close()
+        self._link.lost(reason)
 
     def callLater(self, delay: float, call: Callable[[], None]) -> IDelayedCall:
         """The clock of the idle timer."""
@@ -112,7 +89,7 @@ class SmtpServer(Protocol, TimeoutMixin):
 
     def timeoutConnection(self) -> None:
         """Nothing has come for too long. While a command runs the client is not to blame. RFC: 5321 §4.5.3.2.7"""
-        if self._hung_up:
+        if self._link.hung_up:
             return
         if self.session.queue.busy:
             self.setTimeout(self.idle_timeout)
@@ -123,42 +100,11 @@ class SmtpServer(Protocol, TimeoutMixin):
         """Tell the client why and close."""
         self.session.say_goodbye(text.decode("ascii", "replace"), "the server closes")
 
-    def cut(self) -> None:
-        """Close without another word."""
-        self._hung_up = True
-        self.record.reason += ", cut"
-        self._outflow.unregister()
-        abort: Callable[[], None] = getattr(self.transport, "abortConnection", self.transport.loseConnection)
-        abort()
-
     # -- what the session needs
-
-    def send(self, data: bytes) -> None:
-        """Write to the transport; a short answer goes out in this turn of the reactor."""
-        self.record.octets_out += len(data)
-        self.transport.write(data)
-        if len(data) <= SENT_AT_ONCE:
-            send_now(self.transport)
-
-    def set_reading(self, reading: bool) -> None:
-        """Stop reading from the transport, or go on."""
-        if reading:
-            self.transport.resumeProducing()
-        else:
-            self.transport.pauseProducing()
 
     def restart_idle_time(self) -> None:
         """The client is there, and it is its turn: its idle time begins anew."""
         self.resetTimeout()
-
-    def hang_up(self, reason: str) -> None:
-        """Close when all is written."""
-        if not self._hung_up:
-            self._hung_up = True
-            self.record.reason = reason
-            self._outflow.unregister()
-            self._cut = self.clock.callLater(LINGER, self.cut)
-            self.transport.loseConnection()
 
 
 class SmtpFactory(ServerFactory):
@@ -179,7 +125,7 @@ class SmtpFactory(ServerFactory):
         """Give what comes to this receiver; `clock` is the reactor, or a Clock in tests."""
         self.receiver = receiver
         self.settings = settings
-        self.clock = clock or _reactor()
+        self.clock = clock or the_reactor()
         self.connections = Connections(settings.connections_per_address, 0) if connections is None else connections
         self.commits: set[Commit] = set()
 
@@ -192,9 +138,3 @@ class SmtpFactory(ServerFactory):
         await self.connections.close(text, self.clock)
         while self.commits:
             await next(iter(self.commits))
-
-
-def _reactor() -> IReactorTime:
-    from twisted.internet import reactor  # noqa: PLC0415 (importing it installs it)
-
-    return cast(IReactorTime, reactor)

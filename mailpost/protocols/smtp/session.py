@@ -19,7 +19,8 @@ from mailpost.delivery.interfaces import IReceiver
 from mailpost.mail.errors import MailError
 from mailpost.mail.transport import Client, ReversePath
 from mailpost.protocols.commandqueue import CommandQueue, Line
-from mailpost.protocols.connection import ConnectionRecord, Outflow, note_trouble
+from mailpost.protocols.connection import ConnectionRecord, note_trouble
+from mailpost.protocols.outflow import Outflow
 from mailpost.protocols.smtp.dialect import Dialect, State
 from mailpost.protocols.smtp.incoming import Commit, IncomingMessage, bug_reply
 from mailpost.protocols.smtp.settings import SmtpSettings

@@ -77,10 +77,10 @@ class SubmissionServer(SmtpServer):
         )
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The connection is gone."""
-        super().connectionLost(reason)
+        """The connection is gone. Whoever waits for that finds the login given back."""
         if self._login is not None:
             self._login.log_out()
+        super().connectionLost(reason)
 
     @property
     def idle_timeout(self) -> int:
@@ -95,8 +95,7 @@ class SubmissionServer(SmtpServer):
 
     def upgrade(self) -> None:
         """Begin TLS."""
-        self.transport.startTLS(self.factory.tls)
-        self.record.encrypted = True
+        self._link.start_tls(self.factory.tls)
 
     def logged_in(self, login: LoggedIn) -> None:
         """Somebody is in."""

@@ -15,7 +15,7 @@ from contextlib import suppress
 from mailpost.mail.lineends import all_lf, normalised, to_stored
 from mailpost.storage.failpoints import passed
 from mailpost.storage.maildir.filename import INFO, sizes_of, unique_names
-from mailpost.storage.maildir.files import create_file, mail_errors, write_all
+from mailpost.storage.maildir.files import create_file, mail_errors, remove_file, undone, write_all
 from mailpost.storage.maildir.folder import FolderFiles
 
 STALE_TMP_SECONDS = 36 * 3600
@@ -94,6 +94,11 @@ class TmpFile:
         os.close(fd)
 
 
+def _drop(fd: int, name: str, dir_fd: int) -> None:
+    os.close(fd)
+    os.unlink(name, dir_fd=dir_fd)
+
+
 def write_message(tmp_fd: int, octets: bytes, internaldate: int | None = None) -> TmpFile:
     """Write a whole message (CRLF line ends; anything else is made so) into tmp, not flushed yet.
 
@@ -105,14 +110,10 @@ def write_message(tmp_fd: int, octets: bytes, internaldate: int | None = None) -
     name = unique_names.plain()
     with mail_errors():
         fd = create_file(name, tmp_fd)
-        try:
+        with undone(lambda: _drop(fd, name, tmp_fd)):
             write_all(fd, stored)
             if internaldate is not None:
                 os.utime(fd, (internaldate, internaldate))
-        except BaseException:
-            os.close(fd)
-            os.unlink(name, dir_fd=tmp_fd)
-            raise
     return TmpFile(tmp_fd, name, fd, len(stored), len(octets))
 
 
@@ -171,16 +172,11 @@ class Spool:
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             os.close(fd)
-            with suppress(FileNotFoundError):
-                os.unlink(self._name, dir_fd=self._tmp_fd)
+            remove_file(self._name, self._tmp_fd)
 
     def _guarded(self, data: bytes) -> None:
-        try:
-            with mail_errors():
-                self._take(data)
-        except BaseException:
-            self.abort()
-            raise
+        with undone(self.abort), mail_errors():
+            self._take(data)
 
     def _take(self, data: bytes) -> None:
         """Store octets that do not end in the middle of a CRLF (but may begin behind another CR)."""
@@ -213,17 +209,12 @@ class Spool:
             return
         name = unique_names.plain()
         fd = create_file(name, self._tmp_fd)
-        try:
+        with undone(lambda: _drop(fd, name, self._tmp_fd)):
             offset = 0
             while chunk := os.pread(self._fd, _CHUNK, offset):
                 write_all(fd, chunk.replace(b"\n", b"\r\n"))
                 offset += len(chunk)
-        except BaseException:
-            os.close(fd)
-            os.unlink(name, dir_fd=self._tmp_fd)
-            raise
-        os.close(self._fd)
-        os.unlink(self._name, dir_fd=self._tmp_fd)
+        _drop(self._fd, self._name, self._tmp_fd)
         self._fd, self._name = fd, name
         self._stored += self._line_ends
         self._line_ends = 0
@@ -264,14 +255,12 @@ def copy_messages(source: FolderFiles, target: FolderFiles, copies: Sequence[tup
         passed("message.linked")
         return wanted
 
-    try:
-        with mail_errors():
-            return source.batch(copies, one)
-    except BaseException:
+    def remove() -> None:
         for name in made:
-            with suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=target.cur)
-        raise
+            remove_file(name, target.cur)
+
+    with undone(remove), mail_errors():
+        return source.batch(copies, one)
 
 
 def _copy_file(source_fd: int, name: str, target: FolderFiles, wanted: str) -> None:
@@ -287,18 +276,15 @@ def _copy_octets(source: int, tmp_fd: int, target_fd: int, wanted: str) -> None:
     name = unique_names.plain()
     fd = create_file(name, tmp_fd)
     try:
-        offset = 0
-        while chunk := os.pread(source, _CHUNK, offset):
-            write_all(fd, chunk)
-            offset += len(chunk)
-        status = os.fstat(source)
-        os.utime(fd, ns=(status.st_atime_ns, status.st_mtime_ns))
-        os.fsync(fd)
-        os.rename(name, wanted, src_dir_fd=tmp_fd, dst_dir_fd=target_fd)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=tmp_fd)
-        raise
+        with undone(lambda: remove_file(name, tmp_fd)):
+            offset = 0
+            while chunk := os.pread(source, _CHUNK, offset):
+                write_all(fd, chunk)
+                offset += len(chunk)
+            status = os.fstat(source)
+            os.utime(fd, ns=(status.st_atime_ns, status.st_mtime_ns))
+            os.fsync(fd)
+            os.rename(name, wanted, src_dir_fd=tmp_fd, dst_dir_fd=target_fd)
     finally:
         os.close(fd)
 

@@ -29,6 +29,7 @@ from mailpost.storage.maildir.files import (
     open_below,
     open_directory,
     rename_directory,
+    undone,
 )
 from mailpost.storage.maildir.folder import SUBDIRECTORIES
 from mailpost.storage.maildir.layout import ROOT, Layout, is_short_enough
@@ -54,7 +55,7 @@ def open_root(path: str | os.PathLike[str]) -> int:
     with mail_errors():
         make_directories(Path(path).absolute())
         root = open_directory(path, follow=True)
-        try:
+        with undone(lambda: os.close(root)):
             made = False
             for name in SUBDIRECTORIES:
                 with suppress(FileExistsError):
@@ -62,9 +63,6 @@ def open_root(path: str | os.PathLike[str]) -> int:
                     made = True
             if made:
                 fsync_directory(root)
-        except BaseException:
-            os.close(root)
-            raise
         return root
 
 
@@ -119,7 +117,7 @@ def create_folder(
         return
     making = _MAKING + unique_names.plain()
     with mail_errors():
-        try:
+        with undone(lambda: _remove_tree(root_fd, making)):
             make_directory(making, root_fd)
             fd = open_directory(making, root_fd)
             try:
@@ -134,9 +132,6 @@ def create_folder(
             passed("directory.made")
             rename_directory(root_fd, making, directory)
             passed("directory.placed")
-        except BaseException:
-            _remove_tree(root_fd, making)
-            raise
         fsync_directory(root_fd)
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.storage.maildir.filename import is_running
-from mailpost.storage.maildir.files import FileStamp, create_file, file_stamp, read_file, write_all
+from mailpost.storage.maildir.files import FileStamp, create_file, file_stamp, read_file, undone, write_all
 
 STALE_SECONDS = 120.0
 WAIT_SECONDS = 10.0
@@ -61,11 +61,9 @@ def _acquire(lock: str, dir_fd: int, wait_seconds: float, stale_seconds: float) 
 def _create(lock: str, dir_fd: int) -> FileStamp:
     fd = create_file(lock, dir_fd)
     try:
-        write_all(fd, f"{os.getpid()}:{socket.gethostname()}".encode())
-        return FileStamp.of(os.fstat(fd))
-    except BaseException:
-        os.unlink(lock, dir_fd=dir_fd)
-        raise
+        with undone(lambda: os.unlink(lock, dir_fd=dir_fd)):
+            write_all(fd, f"{os.getpid()}:{socket.gethostname()}".encode())
+            return FileStamp.of(os.fstat(fd))
     finally:
         os.close(fd)
 

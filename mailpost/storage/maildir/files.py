@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -54,6 +54,16 @@ def mail_errors() -> Iterator[None]:
         yield
     except OSError as error:
         raise as_mail_error(error) from error
+
+
+@contextmanager
+def undone(undo: Callable[[], object]) -> Iterator[None]:
+    """Undo what a block has begun when it does not come to its end; what ended it is raised again."""
+    try:
+        yield
+    except BaseException:  # whatever it is, an interrupt too, nothing half done may be left
+        undo()
+        raise
 
 
 def as_mail_error(error: OSError) -> MailError:
@@ -140,6 +150,12 @@ def make_file(name: str, data: bytes, dir_fd: int) -> None:
         os.close(fd)
 
 
+def remove_file(name: str, dir_fd: int) -> None:
+    """Remove a file that may be gone already."""
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=dir_fd)
+
+
 def write_all(fd: int, data: bytes) -> None:
     """Write all octets; a short write goes on where it stopped."""
     written = os.write(fd, data)
@@ -191,21 +207,17 @@ def replace_file(name: str, data: bytes, dir_fd: int, temporary: str | None = No
         The stamp of the new file.
     """
     temporary = temporary or f"{name}.mailpost"
-    with suppress(FileNotFoundError):
-        os.unlink(temporary, dir_fd=dir_fd)
+    remove_file(temporary, dir_fd)
     fd = create_file(temporary, dir_fd)
     try:
-        write_all(fd, data)
-        passed("small.written")
-        os.fsync(fd)
-        passed("small.flushed")
-        stamp = FileStamp.of(os.fstat(fd))
-        os.rename(temporary, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
-        passed("small.replaced")
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary, dir_fd=dir_fd)
-        raise
+        with undone(lambda: remove_file(temporary, dir_fd)):
+            write_all(fd, data)
+            passed("small.written")
+            os.fsync(fd)
+            passed("small.flushed")
+            stamp = FileStamp.of(os.fstat(fd))
+            os.rename(temporary, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+            passed("small.replaced")
     finally:
         os.close(fd)
     os.fsync(dir_fd)

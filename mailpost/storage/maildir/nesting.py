@@ -20,6 +20,7 @@ from mailpost.storage.maildir.files import (
     open_below,
     open_directory,
     rename_directory,
+    undone,
 )
 from mailpost.storage.maildir.folder import SUBDIRECTORIES
 
@@ -108,7 +109,7 @@ def create(root_fd: int, directory: str, files: Mapping[str, bytes]) -> None:
             fsync_directory(fd)
         except FileExistsError as error:
             raise MailError(ErrorKind.FOLDER_EXISTS, "There is a folder of this name already") from error
-        except BaseException:
+        except BaseException:  # whatever it is, nothing half made may be left; raised again
             for name in written:
                 with suppress(OSError):
                     os.unlink(name, dir_fd=fd)
@@ -137,14 +138,11 @@ def _make_above(root_fd: int, directory: str) -> None:
 def rename(root_fd: int, old: str, new: str) -> None:
     """Rename a directory with all in it, durable. Raises FileNotFoundError; FOLDER_EXISTS."""
     with parent(root_fd, old) as (fd, last):
-        try:
+        with undone(lambda: remove_empty(root_fd, new.rpartition("/")[0])):
             _make_above(root_fd, new)
             with parent(root_fd, new) as (above, wanted):
                 rename_directory(fd, last, wanted, above)
                 fsync_directory(above)
-        except BaseException:
-            remove_empty(root_fd, new.rpartition("/")[0])
-            raise
         fsync_directory(fd)
     remove_empty(root_fd, old)
 

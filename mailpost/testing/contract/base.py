@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -85,7 +86,7 @@ class Watching:
         return changes
 
 
-class Contract(Base):
+class Contract(ABC, Base):
     """The ground of the tests: to be mixed into `twisted.trial.unittest.TestCase`, with `make_store`."""
 
     store: IMailStore
@@ -93,9 +94,9 @@ class Contract(Base):
     names_refused: frozenset[str] = frozenset()
     """Names of `folders.HARD_NAMES` (also below "below/") that the store refuses, since it keeps them for itself."""
 
+    @abstractmethod
     def make_store(self) -> IMailStore | Awaitable[IMailStore]:
         """A new store without any account, for one test."""
-        raise NotImplementedError
 
     async def setUp(self) -> None:  # type: ignore[override]
         """Open a store and an account in it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Awaitable
 from typing import Any
 
@@ -112,9 +113,9 @@ class SessionsContract(Contract):
 class PersistenceContract(Contract):
     """For stores that keep mail: everything is there after a restart."""
 
+    @abstractmethod
     def reopen(self, store: IMailStore) -> IMailStore | Awaitable[IMailStore]:
         """A store over the same mail as this one, which has been closed."""
-        raise NotImplementedError
 
     async def restart(self) -> None:
         """Close the store and open it again."""

@@ -83,7 +83,7 @@ def test_who_waits_for_the_client_says_nothing() -> None:
 
 def test_a_client_that_does_not_read_is_not_told() -> None:
     client = Server().selected(3)
-    client.protocol._outflow.pauseProducing()
+    client.protocol._link.outflow.pauseProducing()
     client.says(b"a FETCH 1:3 BODY.PEEK[]")
     assert not any(ticks(client, 60))
 

@@ -153,12 +153,12 @@ def test_compression_ends_wherever_the_octets_are_cut(data: Any) -> None:
 def test_behind_a_command_that_takes_long() -> None:
     client = Compressed(Server())
     protocol = client.client.protocol
-    protocol._outflow.pauseProducing()
+    protocol._link.outflow.pauseProducing()
     client.client.sends(client.packed(b"a FETCH 1:3 BODY.PEEK[]\r\n"))
     client.client.sends(client.packed(b"b UNAUTHENTICATE\r\n") + b"c AUTHENTICATE PLAIN " + ANN + b"\r\n")
     client.client.sends(b"d NOOP\r\n")
     assert not client.client.transport.reading
-    protocol._outflow.resumeProducing()
+    protocol._link.outflow.resumeProducing()
     client.server.clock.advance(0)
     compressed, plain = _answer(client)
     assert compressed.endswith(b"b OK UNAUTHENTICATE completed\r\n")

@@ -465,7 +465,7 @@ def test_a_client_that_does_not_read_holds_the_output_up() -> None:
     assert len(first) < 200_000
     whole = first
     for _ in range(40):
-        client.protocol._outflow.resumeProducing()
+        client.protocol._link.outflow.resumeProducing()
         whole += client.heard()
     assert len(whole) == len(b"+OK 1000018 octets\r\n") + 1_000_018 + len(b"\r\n.\r\n")
 

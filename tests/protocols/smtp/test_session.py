@@ -260,10 +260,10 @@ def _after(server: Server, seconds: float, call: object) -> object:
 
 def test_who_does_not_read_the_answers_is_not_served_further(server: Server) -> None:
     client = server.greeted()
-    client.protocol._outflow.pauseProducing()
+    client.protocol._link.outflow.pauseProducing()
     client.sends(b"NOOP\r\n" * 50)
     assert codes(client.heard()) == [250]
-    client.protocol._outflow.resumeProducing()
+    client.protocol._link.outflow.resumeProducing()
     assert len(codes(client.heard())) == 49
 
 

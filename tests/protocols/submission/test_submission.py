@@ -3,6 +3,7 @@ from __future__ import annotations
 from base64 import b64encode
 
 import pytest
+from twisted.internet.defer import Deferred
 
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.transport import ForwardPath, Notify, Returned
@@ -187,3 +188,18 @@ def test_connections_of_a_user() -> None:
     client = server.connect()
     client.says(b"EHLO x")
     assert client.says(b"AUTH PLAIN " + PLAIN).startswith(b"454 4.7.0 ")
+
+
+def test_who_closes_the_server_finds_all_logged_out() -> None:
+    """The store is closed behind it: no account may still be in use."""
+    server = submission()
+    client = server.connect()
+    client.says(b"EHLO x")
+    client.codes(b"AUTH PLAIN " + PLAIN + b"\r\n")
+    assert server.realm is not None
+    assert server.realm.inside == 1
+    inside: list[int] = []
+    closed = Deferred.fromCoroutine(server.factory.close())
+    closed.addCallback(lambda _: inside.append(server.realm.inside))
+    client.transport.end()
+    assert inside == [0]

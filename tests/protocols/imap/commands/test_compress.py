@@ -148,13 +148,13 @@ def test_a_session_that_works_leaves_the_rest_compressed() -> None:
     server = Server()
     client = Compressed(server)
     protocol = client.client.protocol
-    protocol._outflow.pauseProducing()
+    protocol._link.outflow.pauseProducing()
     client.client.sends(client.packed(b"a FETCH 1:3 BODY.PEEK[]\r\n"))
     for n in range(100):
         client.client.sends(client.packed(b"b%d NOOP\r\n" % n))
     assert not client.client.transport.reading
     assert protocol.session._decoder.buffered < 100
-    protocol._outflow.resumeProducing()
+    protocol._link.outflow.resumeProducing()
     server.clock.advance(0)
     heard = client.heard()
     assert client.client.transport.reading
