@@ -30,7 +30,15 @@ from mailpost.storage.maildir.filename import (
     unique_names,
     with_letters,
 )
-from mailpost.storage.maildir.files import as_mail_error, mail_errors, make_directory, open_below, open_directory
+from mailpost.storage.maildir.files import (
+    as_mail_error,
+    mail_errors,
+    make_directory,
+    names_in,
+    open_below,
+    open_directory,
+    scanned,
+)
 
 T = TypeVar("T")
 X = TypeVar("X")
@@ -86,12 +94,15 @@ class FolderFiles:
 
     @classmethod
     def open(cls, root_fd: int, directory: str, *, must_have_cur: bool = False) -> FolderFiles:
-        """Open the folder whose directory has this name below the root ("." is INBOX), making cur, new, tmp if missing.
+        """Open the folder whose directory has this name below the root ("." is INBOX), making new and tmp if missing.
+
+        A directory without `cur` is no folder: it is on its way in or out by another program's hand. INBOX is one in
+        any case.
 
         Args:
             root_fd: the account.
             directory: of the folder.
-            must_have_cur: a directory without `cur` is no folder: it is not made.
+            must_have_cur: INBOX's is not made either.
 
         Raises:
             MailError: NO_SUCH_FOLDER when it is not there, or is (or holds in place of cur, new, tmp) a symbolic link.
@@ -100,7 +111,7 @@ class FolderFiles:
         try:
             opened.append(open_below(directory, root_fd))
             for name in SUBDIRECTORIES:
-                make = name != "cur" or not must_have_cur
+                make = name != "cur" or (directory == "." and not must_have_cur)
                 opened.append((_open_or_make if make else open_directory)(name, opened[0]))
         except OSError as error:
             for fd in opened:
@@ -258,7 +269,7 @@ class FolderFiles:
         others = [
             os.stat(f"{place}/{other}", dir_fd=self.directory, follow_symlinks=False)
             for place, fd in (("cur", self.cur), ("new", self.new))
-            for other in os.listdir(fd)
+            for other in names_in(fd)
             if base_of(other) == base and f"{place}/{other}" != path
         ]
         if not others:
@@ -300,7 +311,7 @@ def _open_or_make(name: str, dir_fd: int) -> int:
 
 
 def _list_into(found: dict[str, str], repeated: list[str], prefix: str, dir_fd: int, others: Collection[str]) -> None:
-    with os.scandir(dir_fd) as entries:
+    with scanned(dir_fd) as entries:
         names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
     for name in names:
         base = name.partition(":")[0]
