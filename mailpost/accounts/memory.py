@@ -9,7 +9,7 @@ from zope.interface import implementer
 
 from mailpost.accounts.account import User, checked_user
 from mailpost.accounts.interfaces import PASSWORD_MECHANISMS, IUserDirectory
-from mailpost.accounts.usersfile import mechanisms_of
+from mailpost.accounts.usersfile import mechanisms_of_all
 
 
 @implementer(IUserDirectory)
@@ -30,8 +30,7 @@ class MemoryDirectory:
     def add(self, user: User) -> None:
         """Let in one more, or one in place of another of this name."""
         self._users[user.name.casefold()] = user
-        each = [mechanisms_of(known) for known in self._users.values() if known.password]
-        self._mechanisms = frozenset.intersection(*each) if each else PASSWORD_MECHANISMS
+        self._mechanisms = mechanisms_of_all(known for known in self._users.values() if known.password)
 
     def find(self, name: str) -> User | None:
         """The user of this name."""
