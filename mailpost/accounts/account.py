@@ -36,8 +36,8 @@ class User:
 def checked_user(name: bytes | str) -> str:
     """The name as text, if it is safe to be the name of a folder and to stand in a line of a file or a log.
 
-    Refused: the empty name, over-long ones, a leading dot, `/` and backslash, `..`, `:`, spaces at either end, control
-    characters and whatever Unicode does not print.
+    Refused: the empty name, over-long ones, a leading dot or `#`, `/` and backslash, `..`, `:`, spaces at either end,
+    control characters and whatever Unicode does not print.
 
     Raises:
         UserNameError: with the reason; it does not repeat the name.

@@ -18,7 +18,7 @@ from mailpost.delivery.interfaces import IDeliveryFilter, IReceiver, IRecipients
 from mailpost.delivery.message import AT_ONCE, Message
 from mailpost.delivery.openaccounts import OpenAccounts
 from mailpost.delivery.records import Elsewhere, LocalUser, Target
-from mailpost.mail.errors import ErrorKind, MailError
+from mailpost.mail.errors import ErrorKind, MailError, message_too_big
 from mailpost.mail.transport import Client, ForwardPath, ReversePath
 from mailpost.storage.interfaces import IMailAccount, IMailStore
 from mailpost.storage.offload import settled
@@ -75,13 +75,8 @@ class LocalReceiver:
     def begin(self, client: Client, sender: ReversePath) -> LocalTransaction:
         """Begin a message."""
         if sender.size is not None and sender.size > self.message_size:
-            raise too_big(self.message_size)
+            raise message_too_big(self.message_size)
         return LocalTransaction(self, client, sender, Body(self._bodies, self._run, self._spool))
-
-
-def too_big(most: int) -> MailError:
-    """What is said of a message that is larger than this."""
-    return MailError(ErrorKind.MESSAGE_TOO_BIG, f"A message may have {most} octets at most")
 
 
 @implementer(ITransaction)
@@ -139,7 +134,7 @@ class LocalTransaction:
         if self._failed is not None or self._ended:
             return None
         if self._body.size + len(data) > self._receiver.message_size:
-            raise self._fail(too_big(self._receiver.message_size))
+            raise self._fail(message_too_big(self._receiver.message_size))
         waiting = self._body.write(data)
         return None if waiting is None else Deferred.fromCoroutine(self._written(waiting))
 

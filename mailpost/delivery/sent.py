@@ -77,7 +77,11 @@ class SentCopies:
         except BaseException:  # cancelled too: raised again, with the account given back
             account.release()
             raise
-        await settled(copy.write(MARK + header))
+        try:
+            await settled(copy.write(MARK + header))
+        except BaseException:  # cancelled too: raised again, with nothing held
+            copy.abort()
+            raise
         return copy
 
 

@@ -65,6 +65,11 @@ class MailError(Exception):
         """The log has been told of its cause."""
 
 
+def message_too_big(most: int) -> MailError:
+    """What is said of a message of more octets than these."""
+    return MailError(ErrorKind.MESSAGE_TOO_BIG, f"A message may have {most} octets at most")
+
+
 class BadUrlError(MailError):
     """A URL that names nothing that can be had here; `url` is as the client wrote it. RFC: 4469 §4.1"""
 

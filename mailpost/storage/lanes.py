@@ -202,7 +202,7 @@ class Slices(Generic[T]):
         self._ahead = None
         try:
             item = await coming
-        except BaseException:
+        except BaseException:  # cancelled too: raised again, and nothing comes behind it
             self._ended = True
             raise
         if item is None:

@@ -10,6 +10,7 @@ import pytest
 from zope.interface.verify import verifyObject
 
 from mailpost.delivery.sent import LATEST, MARK, SentCopies, WatchedStore
+from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.flags import DELETED, FLAGGED, SEEN, FlagChange
 from mailpost.storage.interfaces import IMailAccount, IMailStore
 from mailpost.storage.maildir.store import MaildirStore
@@ -236,3 +237,46 @@ def test_a_watched_store_is_a_store(home: Home) -> None:
     assert verifyObject(IMailAccount, account)
     assert account.user == "ann"
     account.release()
+
+
+class FullAccount:
+    """An account on a disk that has no room for a copy; it notes what it is given back."""
+
+    def __init__(self, account: IMailAccount) -> None:
+        self._account = account
+        self.noted: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._account, name)
+
+    def spool(self, size: int) -> Any:
+        return self
+
+    def write(self, data: bytes) -> Any:
+        raise MailError(ErrorKind.DISK_FULL, "The disk is full")
+
+    def abort(self) -> None:
+        self.noted.append("aborted")
+
+    def release(self) -> None:
+        self.noted.append("released")
+        self._account.release()
+
+
+def test_a_copy_for_which_there_is_no_room_leaves_nothing_open() -> None:
+    reactor = TurningReactor()
+    store = MemoryStore(summarise)
+    opened: list[FullAccount] = []
+
+    class FullStore:
+        async def account(self, user: str) -> Any:
+            opened.append(FullAccount(await settled(store.account(user))))
+            return opened[-1]
+
+    async def wanted(user: str) -> bool:
+        return True
+
+    full: Any = FullStore()
+    with pytest.raises(MailError):
+        reactor.answer(SentCopies(full, wanted).begin("ann", HEADER, 100))
+    assert [each.noted for each in opened] == [["aborted", "released"]]

@@ -17,7 +17,7 @@ from mailpost.delivery.body import Run
 from mailpost.delivery.interfaces import IReceiver, ITransaction
 from mailpost.delivery.outgoing.files import Incoming, QueueFiles, new_name
 from mailpost.delivery.outgoing.records import Envelope, Queued
-from mailpost.mail.errors import ErrorKind, MailError
+from mailpost.mail.errors import ErrorKind, MailError, message_too_big
 from mailpost.mail.transport import BodyKind, Client, ForwardPath, ReversePath
 from mailpost.wire.smtp.data import has_bare
 
@@ -43,16 +43,12 @@ class QueueReceiver:
     def begin(self, client: Client, sender: ReversePath) -> QueueTransaction:
         """Begin a message."""
         if sender.size is not None and sender.size > self.message_size:
-            raise self.too_big()
+            raise message_too_big(self.message_size)
         if sender.body is BodyKind.BINARY:
             raise MailError(ErrorKind.MESSAGE_REFUSED, "Binary messages are not sent to other servers")
         if _UNSAFE.search(sender.address):
             raise MailError(ErrorKind.SENDER_DENIED, "This is no address")
         return QueueTransaction(self, client, sender)
-
-    def too_big(self) -> MailError:
-        """What is said of a message that is too large."""
-        return MailError(ErrorKind.MESSAGE_TOO_BIG, f"A message may have {self.message_size} octets at most")
 
 
 @implementer(ITransaction)
@@ -94,7 +90,7 @@ class QueueTransaction:
             return None
         self._size += len(data)
         if self._size > self._receiver.message_size:
-            raise self._fail(self._receiver.too_big())
+            raise self._fail(message_too_big(self._receiver.message_size))
         self._look(data)
         self._pieces.append(data)
         self._held += len(data)

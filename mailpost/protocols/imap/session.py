@@ -131,8 +131,7 @@ class Session:
     def say_goodbye(self, text: bytes, reason: str) -> None:
         """Say BYE and close; a command that is at work is answered first. RFC: 3501 §7.1.5"""
         if not self._closing:
-            self._closing = reason
-            self._goodbye = b"* BYE " + text + b"\r\n"
+            self._close_behind(reason, b"* BYE " + text + b"\r\n")
             if not self.busy:
                 self._end()
 
@@ -210,8 +209,7 @@ class Session:
             logged_in = await login
         except MailError:
             if self.authentication.failures >= self.settings.failed_logins:
-                self._closing = "too many failed logins"
-                self._goodbye = b"* BYE Too many failed logins\r\n"
+                self._close_behind("too many failed logins", b"* BYE Too many failed logins\r\n")
             raise
         self._connection.logged_in(logged_in)
         try:
@@ -232,8 +230,9 @@ class Session:
         self._decoder.limits = self.settings.before_login
         self._layers.uncompress()
 
-    def _close_behind(self, reason: str) -> None:
-        self._closing = reason
+    def _close_behind(self, reason: str, goodbye: bytes = b"") -> None:
+        if not self._closing:
+            self._closing, self._goodbye = reason, goodbye
 
     # -- the loop
 

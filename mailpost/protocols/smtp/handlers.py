@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Mapping
 from typing import Any
 
-from mailpost.mail.errors import ErrorKind, MailError
+from mailpost.mail.errors import ErrorKind, MailError, message_too_big
 from mailpost.protocols.smtp.dialect import Rule, State
-from mailpost.protocols.smtp.incoming import IncomingMessage, too_big
+from mailpost.protocols.smtp.incoming import IncomingMessage
 from mailpost.protocols.smtp.session import Session
 from mailpost.storage.offload import settled
 from mailpost.wire.smtp import commands as wire
@@ -41,7 +41,7 @@ async def mail(session: Session, command: wire.Mail) -> None:
     """MAIL: a message begins. RFC: 5321 §4.1.1.2, 1870 §6.1"""
     sender, most = command.sender, session.settings.message_size
     if sender.size is not None and sender.size > most:
-        raise too_big(most)
+        raise message_too_big(most)
     transaction = await settled(session.connection.receiver.begin(session.client_of(sender), sender))
     session.message = IncomingMessage(transaction, most, session.reply_to)
     session.state = State.SENDER

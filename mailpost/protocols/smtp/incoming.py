@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mailpost.delivery.interfaces import ITransaction
-from mailpost.mail.errors import ErrorKind, MailError
+from mailpost.mail.errors import MailError, message_too_big
 from mailpost.storage.offload import settled
 from mailpost.wire.smtp import replies
 from mailpost.wire.smtp.replies import Reply
@@ -55,7 +55,7 @@ class IncomingMessage:
             return None
         self._size += len(octets)
         if self._size > self._most:
-            self.fail(self._reply_to(too_big(self._most)))
+            self.fail(self._reply_to(message_too_big(self._most)))
             return None
         try:
             waiting: Awaitable[None] | None = self.transaction.write(octets)
@@ -106,11 +106,6 @@ class IncomingMessage:
         except Exception:  # a bug, which `bug_reply` logs
             return [bug_reply("the end of a message")] * count
         return [replies.TAKEN if error is None else self._reply_to(error) for error in outcomes]
-
-
-def too_big(most: int) -> MailError:
-    """What is said of a message with more octets than this."""
-    return MailError(ErrorKind.MESSAGE_TOO_BIG, f"A message may have {most} octets at most")
 
 
 def _unstoppable(work: Commit, begun: set[Commit]) -> Commit:

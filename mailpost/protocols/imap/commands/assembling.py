@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from inspect import isawaitable
 from typing import Any
 
-from mailpost.mail.errors import BadUrlError, ErrorKind, MailError
+from mailpost.mail.errors import BadUrlError, ErrorKind, MailError, message_too_big
 from mailpost.mail.sections import extract
 from mailpost.protocols.imap.commands.context import Context
 from mailpost.storage.offload import settled
@@ -49,7 +49,7 @@ class Assembly:
     def require(self, more: int) -> None:
         """Raise MESSAGE_TOO_BIG unless so many more octets may come."""
         if self.spool.size + more > self._largest:
-            raise MailError(ErrorKind.MESSAGE_TOO_BIG, f"A message may have {self._largest} octets at most")
+            raise message_too_big(self._largest)
 
 
 class TextSink:
