@@ -1,23 +1,12 @@
-"""What is fuzzed: whole sessions made of any octets, in memory, and what must hold of each of them."""
+"""What is fuzzed, all in memory: sessions, commands and messages made of any octets, and what must hold of each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from importlib.util import find_spec
-from typing import NamedTuple
 
+from tests.fuzz import imap, mime
+from tests.fuzz.target import Target
 from tests.protocols.smtp import dialogues
-
-
-class Target(NamedTuple):
-    """One protocol."""
-
-    play: Callable[[bytes], object]
-    """Play a session that these octets describe; raises AssertionError for what must not be."""
-    seeds: Sequence[bytes]
-    """Descriptions to begin with."""
-    words: Sequence[bytes]
-    """What a fuzzer had better know."""
 
 
 def smtp(octets: bytes) -> None:
@@ -38,6 +27,10 @@ _SEEDS = [
 ]
 TARGETS = {
     "smtp": Target(smtp, [bytes((how, 0)) + seed for how in (2, 3, 6) for seed in _SEEDS], dialogues.PARTS),
+    "imap-decoder": imap.DECODER,
+    "imap-grammar": imap.GRAMMAR,
+    "imap-session": imap.SESSION,
+    "mime": mime.MIME,
 }
 
 if find_spec("tests.protocols.pop3") is not None:

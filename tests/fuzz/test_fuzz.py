@@ -14,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from tests.fuzz.targets import TARGETS, Target
+from tests.fuzz.target import Target, Watched
+from tests.fuzz.targets import TARGETS
 
 SECONDS = int(os.environ.get("MAILPOST_FUZZ_SECONDS", "60"))
 
@@ -29,7 +30,7 @@ def test_no_session_breaks(name: str, tmp_path: Path) -> None:
     log = tmp_path / "log"
     with log.open("wb") as out:
         code = subprocess.run(
-            [sys.executable, "-m", "tests.fuzz", name, str(tmp_path), f"-max_total_time={SECONDS}", "-rss_limit_mb=0"],
+            [sys.executable, "-m", "tests.fuzz", name, str(tmp_path), str(SECONDS)],
             stdout=out,
             stderr=subprocess.STDOUT,
             cwd=Path(__file__).parents[2],
@@ -45,12 +46,13 @@ def test_no_session_breaks(name: str, tmp_path: Path) -> None:
 
 def by_hypothesis(target: Target) -> None:
     """The same time with sessions that are put together of the target's words and of any octets."""
+    watched = Watched(target.play, SECONDS)
     parts = some.lists(some.sampled_from(target.words) | some.binary(max_size=20), max_size=25).map(b"".join)
 
     @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(some.integers(0, 7), some.integers(0, 60), parts)
     def play(how: int, size: int, octets: bytes) -> None:
-        target.play(bytes((how, size)) + octets)
+        watched(bytes((how, size)) + octets)
 
     until = time.monotonic() + SECONDS
     while time.monotonic() < until:
