@@ -76,6 +76,31 @@ def as_mail_error(error: OSError) -> MailError:
     return told
 
 
+@contextmanager
+def entries(dir_fd: int) -> Iterator[Iterator[os.DirEntry[str]]]:
+    """What is in a directory; nothing where it has been removed.
+
+    It is opened anew: a descriptor, and what is duplicated from it, has one place in the directory, so that of two
+    threads that list it at the same time each would miss what the other is shown.
+    """
+    try:
+        own = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=dir_fd)
+    except FileNotFoundError:
+        yield iter(())
+        return
+    try:
+        with os.scandir(own) as found:
+            yield found
+    finally:
+        os.close(own)
+
+
+def names_in(dir_fd: int) -> list[str]:
+    """The names of `entries`."""
+    with entries(dir_fd) as found:
+        return [entry.name for entry in found]
+
+
 def open_directory(name: str | os.PathLike[str], dir_fd: int | None = None, follow: bool = False) -> int:
     """Open a directory for use as `dir_fd`; a symbolic link is refused (ENOTDIR or ELOOP) unless `follow`."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC

@@ -30,7 +30,15 @@ from mailpost.storage.maildir.filename import (
     unique_names,
     with_letters,
 )
-from mailpost.storage.maildir.files import as_mail_error, mail_errors, make_directory, open_below, open_directory
+from mailpost.storage.maildir.files import (
+    as_mail_error,
+    entries,
+    mail_errors,
+    make_directory,
+    names_in,
+    open_below,
+    open_directory,
+)
 
 T = TypeVar("T")
 X = TypeVar("X")
@@ -244,29 +252,30 @@ class FolderFiles:
             The fresh file names in cur.
         """
         fresh: list[str] = []
+        sharing: dict[str, list[str]] = {base_of(path.partition("/")[2]): [] for path in repeated}
+        for place, fd in (("cur", self.cur), ("new", self.new)):
+            for shown in names_in(fd):
+                sharing.get(base_of(shown), []).append(f"{place}/{shown}")
         for path in repeated:
             with suppress(FileNotFoundError), mail_errors():
-                name = self._part_twin(path)
+                name = self._part_twin(path, sharing[base_of(path.partition("/")[2])])
                 if name is not None:
                     fresh.append(name)
         return fresh
 
-    def _part_twin(self, path: str) -> str | None:
+    def _part_twin(self, path: str, sharing: list[str]) -> str | None:
         mine = os.stat(path, dir_fd=self.directory, follow_symlinks=False)
-        name = path.partition("/")[2]
-        base = base_of(name)
-        others = [
-            os.stat(f"{place}/{other}", dir_fd=self.directory, follow_symlinks=False)
-            for place, fd in (("cur", self.cur), ("new", self.new))
-            for other in os.listdir(fd)
-            if base_of(other) == base and f"{place}/{other}" != path
-        ]
+        others = []
+        for other in sharing:
+            if other != path:
+                with suppress(FileNotFoundError):
+                    others.append(os.stat(other, dir_fd=self.directory, follow_symlinks=False))
         if not others:
             return None
         if any(other.st_ino == mine.st_ino and other.st_dev == mine.st_dev for other in others):
             os.unlink(path, dir_fd=self.directory)
             return None
-        fresh = unique_names.plain() + INFO + letters_of(name)
+        fresh = unique_names.plain() + INFO + letters_of(path)
         os.rename(path, fresh, src_dir_fd=self.directory, dst_dir_fd=self.cur)
         return fresh
 
@@ -300,8 +309,8 @@ def _open_or_make(name: str, dir_fd: int) -> int:
 
 
 def _list_into(found: dict[str, str], repeated: list[str], prefix: str, dir_fd: int, others: Collection[str]) -> None:
-    with os.scandir(dir_fd) as entries:
-        names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+    with entries(dir_fd) as found_here:
+        names = [entry.name for entry in found_here if entry.is_file(follow_symlinks=False)]
     for name in names:
         base = name.partition(":")[0]
         if not base or name[0] == ".":
