@@ -82,7 +82,7 @@ def test_a_tree_is_renamed_that_others_work_in(server: Twistd) -> None:
         view.take(selected.ok(f"UID STORE {uid} {sign}FLAGS (\\Flagged)"))
         assert (b"\\Flagged" in view.flags[uid]) == (sign == "+")
         assert renamer.append(f"{new}/Sub", LETTER % (100 + turn)).startswith(b"OK")
-        selected.ok(f"UID COPY {uid} INBOX")
+        view.take(selected.ok(f"UID COPY {uid} INBOX"))
         view.take(selected.ok("NOOP"))
         view.take(selected.ok("UID FETCH 1:* (FLAGS MODSEQ BODY.PEEK[])"))
         if turn % 5 == 4:
