@@ -26,7 +26,7 @@ from pathlib import Path
 
 MESSAGE = b"From: ann@example.org\r\nSubject: one of many\r\nMessage-ID: <%d@example.org>\r\n\r\nNot much.\r\n"
 FLAGGED, EXPUNGED, ARRIVED = 60, 20, 20
-PAUSE = 0.3
+PAUSE = 1.5
 """Seconds between the changes and the SELECT: what is written behind is not to fall into it."""
 CONFIG = """\
 [server]
