@@ -128,8 +128,13 @@ def test_a_move_and_an_expunge(pair: Pair, by: str) -> None:
             time.sleep(0.05)  # what is written behind is done
         (done, lines), (expunged, _) = at_once(mover, other, (move, "EXPUNGE"))
         assert expunged.startswith(b"OK"), expunged
-        assert done.startswith((b"OK", b"NO [EXPUNGEISSUED]")), done
         gone = moved(lines, done)
+        if by == "number" and done.startswith(b"NO [EXPUNGEISSUED]"):  # some numbers had no messages any more
+            assert gone == []
+            done, lines = mover.client.do(f"UID MOVE {written(before)} Target")
+            mover.view.take(lines)
+            gone = moved(lines, done)
+        assert done.startswith(b"OK"), done
         assert set(before) - set(gone) <= set(deleted), "what nobody deleted is moved"
         assert seen_by_all(mover, other, port) == []
         with Client(port) as third:
