@@ -192,8 +192,8 @@ def text_holds(octets: bytes, needle: str) -> bool:
             if sought not in lower:
                 if not all(word in lower for word in sought.split()) or sought not in _unfolded(lower):
                     return False
-            elif _is_one_text(lower, headers.end_of(lower)):
-                return True
+            elif sought[:1] != b"\t" and b"\r" not in sought and _is_one_text(lower, headers.end_of(lower)):
+                return True  # what begins with a tab, or has a CR, may be there in a fold alone
     tree = parse(octets)
     return any(needle in piece for piece in _header_pieces(octets, tree)) or any(
         needle in piece for piece in _body_pieces(octets, tree)

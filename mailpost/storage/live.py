@@ -15,17 +15,20 @@ RFC: 7162 §3.1 (mod-sequences), 3501 §2.3.1 (UIDs), §5.2 (what a session may 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import compress, islice
 from typing import Protocol
 
 from mailpost.mail.flags import NO_FLAGS, SEEN, Flags, intern_flags
 from mailpost.mail.selected import places_of
 
-_BLOCK = 1024
 LONGEST_JOURNAL = 4096
 """Entries kept before lagging cursors are told to catch up."""
+_MOST_LATEST = 8192
+"""So many messages at least, those that changed last, are found without a look at the others."""
 
 
 class ChangeKind(Enum):
@@ -82,6 +85,50 @@ class Cursor:
         self._live._forget(self)
 
 
+class _Latest:
+    """The messages that changed last, so that what has changed since then is found without a look at all others."""
+
+    __slots__ = ("_all_above", "_last", "_modseqs")
+
+    def __init__(self, modseq: int) -> None:
+        self._modseqs: dict[int, int] = {}
+        """UID -> mod-sequence, in the order of the changes."""
+        self._all_above = self._last = modseq
+        """All that has changed at mod-sequences above this is here; and the last of them."""
+
+    def note(self, uids: Sequence[int], modseq: int) -> None:
+        """These messages have this mod-sequence from now on."""
+        latest = self._modseqs
+        if modseq < self._last or len(uids) > _MOST_LATEST:
+            latest.clear()
+            self._all_above = self._last = max(modseq, self._last)
+            return
+        self._last = modseq
+        for uid in uids:
+            latest.pop(uid, None)
+            latest[uid] = modseq
+        if len(latest) > 2 * _MOST_LATEST:
+            for uid in list(islice(latest, len(latest) - _MOST_LATEST)):
+                self._all_above = latest.pop(uid)
+
+    def forget(self, uids: Sequence[int]) -> None:
+        """These messages are gone."""
+        for uid in uids:
+            self._modseqs.pop(uid, None)
+
+    def since(self, modseq: int) -> list[int] | None:
+        """UIDs of messages whose mod-sequence is above this, ascending; None where others may have changed, too."""
+        if modseq < self._all_above:
+            return None
+        found: list[int] = []
+        for uid, at in reversed(self._modseqs.items()):
+            if at <= modseq:
+                break
+            found.append(uid)
+        found.sort()
+        return found
+
+
 class LiveMailbox:
     """UIDs, flags and mod-sequences of one folder, with its journal."""
 
@@ -111,10 +158,11 @@ class LiveMailbox:
         self._journal: list[Change] = []
         self._start = 0
         self._cursors: dict[Cursor, None] = {}
-        self._first_unseen: int | None = None
-        self._keywords: frozenset[str] | None = None
-        self._maxima: list[int] = []
-        """The highest mod-sequence of each block of messages, as far as that is known from the start."""
+        self._tally = Counter(flags)
+        """How many messages have each set of flags; none stands with 0."""
+        self._seen_below = 0
+        """All messages with lower UIDs are seen."""
+        self._latest = _Latest(highest_modseq)
 
     @property
     def _end(self) -> int:
@@ -137,27 +185,23 @@ class LiveMailbox:
         return [place - 1 for place in places_of(uids, self.uids, len(self.uids)) if place]
 
     def first_unseen(self) -> int:
-        """Index of the first message without \\Seen, or -1; looked for once after each change."""
-        if self._first_unseen is None:
-            self._first_unseen = next((at for at, flags in enumerate(self.flags) if SEEN not in flags), -1)
-        return self._first_unseen
+        """Index of the first message without \\Seen, or -1; what is known to be seen is not looked at again."""
+        if all(SEEN in flags for flags in self._tally):
+            return -1
+        start = bisect_left(self.uids, self._seen_below)
+        at = next(at for at, flags in enumerate(islice(self.flags, start, None), start) if SEEN not in flags)
+        self._seen_below = self.uids[at]
+        return at
 
     def keywords(self) -> frozenset[str]:
-        """The keywords that any message has; looked for once after each change."""
-        if self._keywords is None:
-            met = NO_FLAGS.union(*set(self.flags))
-            self._keywords = intern_flags(flag for flag in met if not flag.startswith("\\"))
-        return self._keywords
+        """The keywords that any message has."""
+        return intern_flags(flag for flag in NO_FLAGS.union(*self._tally) if not flag.startswith("\\"))
 
     def changed_since(self, modseq: int) -> list[int]:
-        """UIDs of the messages whose MODSEQ is above this, ascending; little work where few have changed."""
-        found: list[int] = []
-        for block in range((len(self.uids) + _BLOCK - 1) // _BLOCK):
-            if block == len(self._maxima):
-                self._maxima.append(max(self.modseqs[block * _BLOCK : (block + 1) * _BLOCK]))
-            if self._maxima[block] > modseq:
-                span = slice(block * _BLOCK, (block + 1) * _BLOCK)
-                found += [uid for uid, at in zip(self.uids[span], self.modseqs[span], strict=True) if at > modseq]
+        """UIDs of the messages whose MODSEQ is above this, ascending; where that is not long ago, little work."""
+        found = self._latest.since(modseq)
+        if found is None:
+            found = [uid for uid, at in zip(self.uids, self.modseqs, strict=True) if at > modseq]
         return found
 
     def attach(self, watcher: Watcher) -> Cursor:
@@ -177,7 +221,8 @@ class LiveMailbox:
         """Messages have come in; their UIDs are above all here."""
         if not uids:
             return
-        del self._maxima[len(self.uids) // _BLOCK :]
+        self._latest.note(uids, modseq)
+        self._tally.update(flags)
         self.uids.extend(uids)
         self.flags.extend(flags)
         self.modseqs.extend([modseq] * len(uids))
@@ -189,9 +234,11 @@ class LiveMailbox:
         if not uids:
             return
         places = self.positions(uids)
-        for block in {place // _BLOCK for place in places}:
-            if block < len(self._maxima):
-                self._maxima[block] = max(self._maxima[block], modseq)
+        self._latest.note(uids, modseq)
+        self._untally(self._flags_at(places))
+        self._tally.update(flags)
+        unseen = next((uid for uid, value in zip(uids, flags, strict=True) if SEEN not in value), self._seen_below)
+        self._seen_below = min(self._seen_below, unseen)
         if isinstance(places, range):
             self.flags[places.start : places.stop] = flags
             self.modseqs[places.start : places.stop] = [modseq] * len(uids)
@@ -206,17 +253,31 @@ class LiveMailbox:
         if not uids:
             return
         places = self.positions(uids)
-        del self._maxima[places[0] // _BLOCK if places else len(self._maxima) :]
+        self._latest.forget(uids)
+        self._untally(self._flags_at(places))
         if isinstance(places, range):
             for column in (self.uids, self.flags, self.modseqs):
                 del column[places.start : places.stop]
         else:
-            gone = set(places)
-            kept = [at for at in range(len(self.uids)) if at not in gone]
-            self.uids[:] = [self.uids[at] for at in kept]
-            self.flags[:] = [self.flags[at] for at in kept]
-            self.modseqs[:] = [self.modseqs[at] for at in kept]
+            kept = bytearray(b"\1") * len(self.uids)
+            for place in places:
+                kept[place] = 0
+            self.uids[:] = compress(self.uids, kept)
+            self.flags[:] = compress(self.flags, kept)
+            self.modseqs[:] = compress(self.modseqs, kept)
         self._record(Change(ChangeKind.EXPUNGED, uids, modseq, origin))
+
+    def _flags_at(self, places: Sequence[int]) -> Iterable[Flags]:
+        return (
+            self.flags[places.start : places.stop] if isinstance(places, range) else map(self.flags.__getitem__, places)
+        )
+
+    def _untally(self, values: Iterable[Flags]) -> None:
+        """Some messages no longer have these sets of flags."""
+        for flags, count in Counter(values).items():
+            self._tally[flags] -= count
+            if not self._tally[flags]:
+                del self._tally[flags]
 
     def vanish(self) -> None:
         """The folder is no longer this folder: tell all sessions."""
@@ -227,7 +288,6 @@ class LiveMailbox:
 
     def _record(self, change: Change) -> None:
         self.highest_modseq = max(self.highest_modseq, change.modseq)
-        self._first_unseen = self._keywords = None
         if not self._cursors:
             self._start += 1
             return

@@ -199,3 +199,12 @@ def test_searching_is_quick() -> None:
     for octets in messages():
         body_holds(octets, "no such phrase anywhere")
     assert (time.perf_counter() - started) / len(messages()) < 0.002
+
+
+@pytest.mark.parametrize(
+    ("needle", "found"), [("\tby mail", False), (" by mail", True), ("x\r", False), ("\tin", True)]
+)
+def test_a_fold_is_a_space(needle: str, found: bool) -> None:
+    octets = b"Received: from x\r\n\tby mail\r\nSubject: y\r\n\r\n\tin the body\r\n"
+    assert (needle in body_text(octets) or needle in header_text(octets)) == found
+    assert text_holds(octets, needle) == found

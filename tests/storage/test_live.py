@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from time import perf_counter
+from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -101,19 +104,19 @@ class LiveModel(RuleBasedStateMachine):
         assert self.live.keywords() == ({"$x"} if any("$x" in flags for flags in self.live.flags) else set())
 
 
-class LiveModelInSmallBlocks(LiveModel):
-    """The same where what has changed is looked for in blocks of two."""
+class LiveModelOfFew(LiveModel):
+    """The same where only the last two messages that changed are known as such."""
 
     def __init__(self) -> None:
-        self._block, live_module._BLOCK = live_module._BLOCK, 2
+        self._most, live_module._MOST_LATEST = live_module._MOST_LATEST, 2
         super().__init__()
 
     def teardown(self) -> None:
-        live_module._BLOCK = self._block
+        live_module._MOST_LATEST = self._most
 
 
-LiveModelInSmallBlocks.TestCase.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
-TestLiveModelInSmallBlocks = LiveModelInSmallBlocks.TestCase
+LiveModelOfFew.TestCase.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
+TestLiveModelOfFew = LiveModelOfFew.TestCase
 LiveModel.TestCase.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
 TestLiveModel = LiveModel.TestCase
 
@@ -126,6 +129,70 @@ def test_little_is_looked_through_where_little_has_changed() -> None:
     for _ in range(100):
         assert live.changed_since(1) == [5, 150_000]
     assert perf_counter() - begun < 0.5
+
+
+class Counted(list):  # type: ignore[type-arg]
+    """A column that counts how often it is gone through, and how many of its elements are looked at singly."""
+
+    walks = 0
+    looks = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        self.walks += 1
+        return super().__iter__()
+
+    def __getitem__(self, at: Any) -> Any:
+        self.looks += 1
+        return super().__getitem__(at)
+
+
+@pytest.mark.parametrize("count", [1_000, 100_000])
+def test_what_a_returning_client_is_told_costs_nothing_in_proportion_to_the_folder(count: int) -> None:
+    columns = Counted(range(1, count + 1)), Counted([SEEN_SET] * count), Counted([7] * count)
+    live = LiveMailbox(
+        uidvalidity=1,
+        uidnext=count + 1,
+        highest_modseq=7,
+        mailbox_id="M1",
+        uids=columns[0],
+        flags=columns[1],
+        modseqs=columns[2],
+        first_recent=count + 1,
+    )
+    flagged, gone = live.uids[:: count // 60][:60], live.uids[1 :: count // 20][:20]
+    live.flagged(flagged, [intern_flags([SEEN, FLAGGED, "$x"])] * len(flagged), 8)
+    live.expunged(gone, 9)
+    live.arrived(list(range(count + 1, count + 21)), [SEEN_SET] * 20, 10)
+    for column in columns:
+        column.walks = column.looks = 0
+    assert live.first_unseen() == -1
+    assert live.keywords() == {"$x"}
+    assert len(live.changed_since(7)) == len({*flagged} - {*gone}) + 20
+    assert [column.walks for column in columns] == [0, 0, 0]
+    assert sum(column.looks for column in columns) < 100
+
+
+def test_the_first_unseen_message_is_found_again_when_it_is_seen_or_one_before_it_is_not() -> None:
+    live = live_mailbox(6)
+    assert live.first_unseen() == 0
+    live.flagged([1, 2, 3], [SEEN_SET] * 3, 2)
+    assert live.first_unseen() == 3
+    live.flagged([2], [NO_FLAGS], 3)
+    assert live.first_unseen() == 1
+    live.expunged([2, 4], 4)
+    assert (live.first_unseen(), live.uids[2]) == (2, 5)
+    live.flagged([5, 6], [SEEN_SET] * 2, 5)
+    assert live.first_unseen() == -1
+    live.arrived([7, 8], [SEEN_SET, NO_FLAGS], 6)
+    assert live.first_unseen() == 5
+
+
+def test_modseqs_that_do_not_ascend_are_not_lost() -> None:
+    live = live_mailbox(4)
+    live.flagged([1], [SEEN_SET], 9)
+    live.flagged([2], [SEEN_SET], 5)
+    live.flagged([3], [SEEN_SET], 10)
+    assert [live.changed_since(since) for since in (1, 4, 5, 9, 10)] == [[1, 2, 3], [1, 2, 3], [1, 3], [3], []]
 
 
 def test_positions() -> None:

@@ -255,29 +255,30 @@ class FolderFiles:
             The fresh file names in cur.
         """
         fresh: list[str] = []
+        sharing: dict[str, list[str]] = {base_of(path.partition("/")[2]): [] for path in repeated}
+        for place, fd in (("cur", self.cur), ("new", self.new)):
+            for shown in names_in(fd):
+                sharing.get(base_of(shown), []).append(f"{place}/{shown}")
         for path in repeated:
             with suppress(FileNotFoundError), mail_errors():
-                name = self._part_twin(path)
+                name = self._part_twin(path, sharing[base_of(path.partition("/")[2])])
                 if name is not None:
                     fresh.append(name)
         return fresh
 
-    def _part_twin(self, path: str) -> str | None:
+    def _part_twin(self, path: str, sharing: list[str]) -> str | None:
         mine = os.stat(path, dir_fd=self.directory, follow_symlinks=False)
-        name = path.partition("/")[2]
-        base = base_of(name)
-        others = [
-            os.stat(f"{place}/{other}", dir_fd=self.directory, follow_symlinks=False)
-            for place, fd in (("cur", self.cur), ("new", self.new))
-            for other in names_in(fd)
-            if base_of(other) == base and f"{place}/{other}" != path
-        ]
+        others = []
+        for other in sharing:
+            if other != path:
+                with suppress(FileNotFoundError):
+                    others.append(os.stat(other, dir_fd=self.directory, follow_symlinks=False))
         if not others:
             return None
         if any(other.st_ino == mine.st_ino and other.st_dev == mine.st_dev for other in others):
             os.unlink(path, dir_fd=self.directory)
             return None
-        fresh = unique_names.plain() + INFO + letters_of(name)
+        fresh = unique_names.plain() + INFO + letters_of(path)
         os.rename(path, fresh, src_dir_fd=self.directory, dst_dir_fd=self.cur)
         return fresh
 

@@ -292,18 +292,19 @@ class Decoder:
         return None
 
     def _drop_line(self) -> Event | None:
-        line = self._buffer.line()
+        line = self._buffer.whole_line()
         if line is None:
             tail = self._buffer.take(len(self._buffer))
-            self._tail = (self._tail + tail[-_LONGEST_ANNOUNCEMENT:])[-_LONGEST_ANNOUNCEMENT:]
+            # One octet more, which may turn out to be the CR of the line's end.
+            self._tail = (self._tail + tail[-_LONGEST_ANNOUNCEMENT - 1 :])[-_LONGEST_ANNOUNCEMENT - 1 :]
             return None
-        end = self._tail + line[-_LONGEST_ANNOUNCEMENT:]
+        end = self._tail + line[-_LONGEST_ANNOUNCEMENT - 2 :]
         self._tail = b""
-        return self._after_dropped(end)
+        return self._after_dropped(end.removesuffix(b"\n").removesuffix(b"\r"))
 
-    def _after_dropped(self, end: bytes) -> Event | None:
-        """A line of a command that is dropped ends with this: see whether octets of a literal follow."""
-        announcement = _ANNOUNCEMENT.search(end.removesuffix(b"\r"))
+    def _after_dropped(self, line: bytes) -> Event | None:
+        """A line of a command that is dropped ends so, without its CRLF: see whether octets of a literal follow."""
+        announcement = _ANNOUNCEMENT.search(line, max(0, len(line) - _LONGEST_ANNOUNCEMENT))
         if announcement and announcement[3]:
             return self._refuse_literal(int(announcement[2]), synchronizing=False)
         return self._dropped()
@@ -334,7 +335,7 @@ class Decoder:
         """A whole line is of no use: say so, and drop what else there is of its command."""
         self._text += line[:_LONGEST_TAG_SHOWN]
         verdict = TooLong(self._tag(), text)
-        self._after_dropped(line[-_LONGEST_ANNOUNCEMENT:])
+        self._after_dropped(line)
         return verdict
 
     def _overlong(self) -> Event | None:

@@ -155,6 +155,51 @@ def test_twins_are_parted(root: Path, inbox: FolderFiles) -> None:
     assert base_of(fresh[0]) in after.cur
 
 
+def test_many_twins_cost_one_listing(root: Path, inbox: FolderFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(100):
+        put(root, f"{number}.h:2,", b"one")
+        put(root, f"{number}.h:2,S", b"other")
+    repeated = inbox.listing().repeated
+    assert len(repeated) == 100
+    listings = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda fd: listings.append(fd) or scandir(fd))
+    assert len(inbox.part_twins(repeated)) == 100
+    assert len(listings) == 2
+    monkeypatch.undo()
+    assert inbox.listing().repeated == []
+    assert len(inbox.listing().cur) == 200
+
+
+def test_listings_at_the_same_time_show_everything_once(root: Path, inbox: FolderFiles) -> None:
+    file = root / "cur" / put(root, "0.h:2,")
+    for number in range(1, 3_000):
+        (root / "cur" / f"{number}.h:2,").hardlink_to(file)
+    found: list[Listing] = []
+    start = threading.Barrier(3)
+
+    def work() -> None:
+        start.wait()
+        found.extend(inbox.listing() for _ in range(30))
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {(len(each.cur), len(each.repeated)) for each in found} == {(3_000, 0)}
+    assert len(found) == 90
+
+
+def test_a_listing_of_what_has_been_removed_is_empty(root: Path, root_fd: int) -> None:
+    (root / ".A" / "cur").mkdir(parents=True)
+    files = FolderFiles.open(root_fd, ".A")
+    for name in ("cur", "new", "tmp"):
+        (root / ".A" / name).rmdir()
+    assert files.listing().cur == {}
+    files.close()
+
+
 def test_what_a_settled_listing_misses_is_gone(root: Path, inbox: FolderFiles) -> None:
     put(root, "1.h:2,S")
     put(root, "2.h", place="new")

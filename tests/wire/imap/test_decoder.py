@@ -216,6 +216,21 @@ def test_pieces_make_no_difference(octets: bytes, places: list[int], accept: boo
     assert shown(list(byte_by_byte)) == shown(list(some)) == shown(list(whole))
 
 
+@pytest.mark.parametrize("end", [b"\r\n", b"\n", b"\r\r\n"])
+@pytest.mark.parametrize("digits", [2, 43, 44, 45, 46, 47, 48, 70])
+def test_how_a_line_that_is_dropped_ends_makes_no_difference_with_the_pieces(digits: int, end: bytes) -> None:
+    octets = b"a " + b"x" * 60 + b" {" + b"3" * digits + b"+}" + end + b"b NOOP\r\n" * 10
+
+    def told(pieces: list[bytes]) -> list[object]:
+        return [event.fatal if isinstance(event, TooLong) else event for event in events(pieces, SMALL)]
+
+    whole = told([octets])
+    assert whole[0] is False
+    for at in range(len(octets)):
+        assert told([octets[:at], octets[at:]]) == whole, at
+    assert told([octets[at : at + 1] for at in range(len(octets))]) == whole
+
+
 @given(st.binary(max_size=300), st.booleans())
 def test_any_octets_make_events(octets: bytes, accept: bool) -> None:
     found = events([octets, b"\r\n"], SMALL, accept)

@@ -5,6 +5,9 @@ RFC: 7162 §3.2.5, §3.2.6, §3.2.10.1
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from itertools import accumulate
+
 from mailpost.mail.uidset import UidSet
 from mailpost.protocols.imap.commands.context import Context
 from mailpost.protocols.imap.selected import SelectedMailbox
@@ -37,12 +40,26 @@ def all_ever(live: LiveMailbox) -> UidSet:
 def known_up_to(selected: SelectedMailbox, match: tuple[UidSet, UidSet]) -> int:
     """The highest UID up to which the client knows of all that went, by pairs of numbers and UIDs that it holds.
 
+    Behind the first message that went no pair fits any more, so few of them are looked at, however many there are.
+
     RFC: 7162 §3.2.5.2
     """
-    highest, exists = 0, selected.view.exists
-    for number, uid in zip(*match, strict=False):
-        if number > exists:
-            break
-        if selected.view.uid(number) == uid:
-            highest = uid
-    return highest
+    numbers, uids = map(_Numbered, match)
+    view = selected.view
+    fitting = bisect_left(range(min(len(numbers), len(uids))), True, key=lambda at: view.uid(numbers[at]) != uids[at])
+    return uids[fitting - 1] if fitting else 0
+
+
+class _Numbered:
+    """The numbers of a set by their place in it, from 0."""
+
+    def __init__(self, numbers: UidSet) -> None:
+        self._ranges = numbers.ranges
+        self._ends = list(accumulate(high - low + 1 for low, high in numbers.ranges))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def __getitem__(self, at: int) -> int:
+        nth = bisect_right(self._ends, at)
+        return self._ranges[nth][1] + 1 + at - self._ends[nth]

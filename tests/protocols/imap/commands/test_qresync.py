@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from mailpost.mail.selected import SequenceView
+from mailpost.mail.uidset import UidSet
+from mailpost.protocols.imap.commands.vanished import known_up_to
 from tests.protocols.imap.commands.dialogue import Client, account
 
 
@@ -84,6 +89,32 @@ def test_only_of_the_uids_that_the_client_knows():
     Client(made, "INBOX").says("UID STORE 1,3 +FLAGS.SILENT (\\Flagged)")
     lines = returning(made).lines(f"EXAMINE INBOX (QRESYNC ({validity} {modseq} 3:9))")
     assert [line.split(b" FLAGS")[0] for line in lines[-3:-1]] == [b"* VANISHED (EARLIER) 4", b"* 2 FETCH (UID 3"]
+
+
+def test_pairs_without_end_cost_nothing(monkeypatch):
+    made = account(50)
+    validity, modseq = known(made)
+    expunge(made, "20,40")
+    made.open("INBOX").vanished = lambda since: None
+    looks = []
+    uid = SequenceView.uid
+    monkeypatch.setattr(SequenceView, "uid", lambda view, number: looks.append(number) or uid(view, number))
+    pairs = "(1:4294967295 1:4294967295)"
+    lines = returning(made).lines(f"SELECT INBOX (QRESYNC ({validity} {modseq} 1:4294967295 {pairs}))")
+    assert b"* VANISHED (EARLIER) 20,40" in lines
+    assert len(looks) < 50
+
+
+@given(st.sets(st.integers(1, 30)), st.data())
+def test_pairs_that_a_client_holds_tell_how_much_it_knows(gone, data):
+    made = account(30)
+    if gone:
+        expunge(made, ",".join(map(str, sorted(gone))))
+    pairs = sorted(data.draw(st.sets(st.integers(1, 30), min_size=1)))
+    selected = Client(made, "INBOX").selected
+    left = [uid for uid in range(1, 31) if uid not in gone]
+    fitting = [uid for uid in pairs if uid <= len(left) and left[uid - 1] == uid]
+    assert known_up_to(selected, (UidSet.of(pairs), UidSet.of(pairs))) == max(fitting, default=0)
 
 
 def test_another_uidvalidity_is_another_mailbox():
