@@ -143,7 +143,7 @@ class _Copy:
             for name in SUBDIRECTORIES:
                 self._place(directory, name).mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
-                files = FolderFiles.open(self._root_fd, directory, must_have_cur=self._layout.nested)
+                files = FolderFiles.open(self._root_fd, directory)
             except MailError as error:
                 if error.kind is not ErrorKind.NO_SUCH_FOLDER:
                     raise

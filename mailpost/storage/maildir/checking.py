@@ -170,7 +170,7 @@ class _Checker:
             report.add(Remedy.RELIST, row.directory, "missing directories", missing, coming=True)
             return
         try:
-            files = FolderFiles.open(root_fd, row.directory, must_have_cur=self._layout.nested)
+            files = FolderFiles.open(root_fd, row.directory)
         except MailError as error:
             report.findings.append(Finding(Remedy.NOTHING, row.directory, f"cannot be opened: {error.text}"))
             return

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -32,11 +33,14 @@ from mailpost.storage.maildir.files import (
     undone,
 )
 from mailpost.storage.maildir.folder import SUBDIRECTORIES
+from mailpost.storage.maildir.keywords import KEYWORDS_FILE
 from mailpost.storage.maildir.layout import ROOT, Layout, is_short_enough
+from mailpost.storage.maildir.uidlist import UIDLIST_FILE
 
 _TRASH = "..mailpost-trash."
 _MAKING = "..mailpost-new."
 _MAKING_SECONDS = 3600
+_LEAVINGS = {UIDLIST_FILE, KEYWORDS_FILE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ def list_folders(root_fd: int, layout: Layout) -> list[FolderDirectory]:
     directory of a folder that exists is to be taken from here, not from `Layout.directory`.
     """
     with mail_errors():
-        found = nesting.find(root_fd) if layout.nested else dict.fromkeys(_dotted(root_fd), False)
+        found = nesting.find(root_fd) if layout.nested else {name: False for name, is_one in _dotted(root_fd) if is_one}
     named: dict[str, str] = {}
     strange = []
     for directory in sorted(found):
@@ -92,9 +96,53 @@ def list_folders(root_fd: int, layout: Layout) -> list[FolderDirectory]:
     return [FolderDirectory(INBOX, ROOT), *folders]
 
 
-def _dotted(root_fd: int) -> list[str]:
+def _dotted(root_fd: int) -> list[tuple[str, bool]]:
+    """The directories in the root that may be folders in Maildir++, and whether they are: whether they have `cur`."""
     with os.scandir(root_fd) as entries:
-        return [entry.name for entry in entries if entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)]
+        names = [entry.name for entry in entries if entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)]
+    return [(name, _has_cur(root_fd, name)) for name in names]
+
+
+def _has_cur(root_fd: int, directory: str) -> bool:
+    try:
+        return stat.S_ISDIR(os.stat(f"{directory}/cur", dir_fd=root_fd, follow_symlinks=False).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except PermissionError:  # whoever opens it is told
+        return True
+
+
+def folder_places(root_fd: int, layout: Layout, most: int) -> list[str]:
+    """The directories, below the root and with it, in which others make folders by making a directory.
+
+    Args:
+        root_fd: the account.
+        layout: of the account.
+        most: so many at most, those nearest the root.
+    """
+    with mail_errors():
+        if layout.nested:
+            places = nesting.places(root_fd)
+        else:  # what has no `cur` yet
+            places = [name for name, is_one in _dotted(root_fd) if not is_one and not name.startswith("..")]
+    return [ROOT, *places][:most]
+
+
+def remove_leavings(root_fd: int, directory: str) -> None:
+    """Remove what servers wrote into a folder while another program was removing it: it is no folder any more.
+
+    A directory in which anything else is left stays, and so does one that holds nothing: it may be new.
+    """
+    with suppress(OSError), nesting.parent(root_fd, directory) as (above, last):
+        fd = open_directory(last, above)
+        try:
+            left = set(os.listdir(fd))
+            if left and left <= _LEAVINGS:
+                for name in left:
+                    os.unlink(name, dir_fd=fd)
+                os.rmdir(last, dir_fd=above)
+        finally:
+            os.close(fd)
 
 
 def create_folder(
@@ -111,7 +159,9 @@ def create_folder(
     Raises:
         MailError: FOLDER_EXISTS, DISK_FULL and the like.
     """
-    if layout.nested:
+    # The mark of a Maildir++ folder, by which delivery programs know it from a root.
+    files = files if layout.nested else {"maildirfolder": b"", **files}
+    if layout.nested or (_is_directory(root_fd, directory) and not _has_cur(root_fd, directory)):
         with mail_errors():
             nesting.create(root_fd, directory, files)
         return
@@ -123,8 +173,7 @@ def create_folder(
             try:
                 for name in SUBDIRECTORIES:
                     make_directory(name, fd)
-                # The mark of a Maildir++ folder, by which delivery programs know it from a root.
-                for name, octets in {"maildirfolder": b"", **files}.items():
+                for name, octets in files.items():
                     make_file(name, octets, fd)
                 fsync_directory(fd)
             finally:

@@ -86,12 +86,15 @@ class FolderFiles:
 
     @classmethod
     def open(cls, root_fd: int, directory: str, *, must_have_cur: bool = False) -> FolderFiles:
-        """Open the folder whose directory has this name below the root ("." is INBOX), making cur, new, tmp if missing.
+        """Open the folder whose directory has this name below the root ("." is INBOX), making new and tmp if missing.
+
+        A directory without `cur` is no folder: it is on its way in or out by another program's hand. INBOX is one in
+        any case.
 
         Args:
             root_fd: the account.
             directory: of the folder.
-            must_have_cur: a directory without `cur` is no folder: it is not made.
+            must_have_cur: INBOX's is not made either.
 
         Raises:
             MailError: NO_SUCH_FOLDER when it is not there, or is (or holds in place of cur, new, tmp) a symbolic link.
@@ -100,7 +103,7 @@ class FolderFiles:
         try:
             opened.append(open_below(directory, root_fd))
             for name in SUBDIRECTORIES:
-                make = name != "cur" or not must_have_cur
+                make = name != "cur" or (directory == "." and not must_have_cur)
                 opened.append((_open_or_make if make else open_directory)(name, opened[0]))
         except OSError as error:
             for fd in opened:

@@ -10,6 +10,7 @@ import errno
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from enum import Enum
 
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.storage.failpoints import passed
@@ -38,18 +39,35 @@ def find(root_fd: int, directory: str = "") -> dict[str, bool]:
         root_fd: the account.
         directory: one in the root, to have it and those in it alone.
     """
-    found: dict[str, bool] = {}
-    _look_into(root_fd, directory or ".", directory, found)
-    return found
+    kinds: dict[str, Kind] = {}
+    _look_into(root_fd, directory or ".", directory, kinds)
+    return {path: kind is Kind.SHUT for path, kind in kinds.items() if kind is not Kind.WAY}
 
 
-def _look_into(above: int, name: str, path: str, found: dict[str, bool]) -> None:
+def places(root_fd: int) -> list[str]:
+    """All directories but the root in which a folder may be made, those nearest the root first."""
+    kinds: dict[str, Kind] = {}
+    _look_into(root_fd, ".", "", kinds)
+    return sorted((path for path, kind in kinds.items() if kind is not Kind.SHUT), key=lambda path: path.count("/"))
+
+
+class Kind(Enum):
+    """What a directory is."""
+
+    FOLDER = "folder"
+    WAY = "way"
+    """It may lead to folders."""
+    SHUT = "shut"
+    """It may not be looked into."""
+
+
+def _look_into(above: int, name: str, path: str, found: dict[str, Kind]) -> None:
     try:
         fd = open_directory(name, above)
     except PermissionError:
         if not path:
             raise
-        found[path] = True
+        found[path] = Kind.SHUT
         return
     except OSError as error:
         if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:  # it has gone just now
@@ -58,8 +76,8 @@ def _look_into(above: int, name: str, path: str, found: dict[str, bool]) -> None
     try:
         with os.scandir(fd) as entries:
             within = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-        if path and "cur" in within:
-            found[path] = False
+        if path:
+            found[path] = Kind.FOLDER if "cur" in within else Kind.WAY
         for each in within:
             below = f"{path}/{each}" if path else each
             if each not in SUBDIRECTORIES and not each.startswith(_NOT_FOLDERS) and below.count("/") < _DEEPEST:

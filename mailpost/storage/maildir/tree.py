@@ -20,6 +20,7 @@ from mailpost.storage.maildir.directories import (
     create_folder,
     list_folders,
     remove_folder,
+    remove_leavings,
     rename_folders,
 )
 from mailpost.storage.maildir.files import file_stamp, mail_errors
@@ -63,6 +64,7 @@ def sync_tree(lane: Lane) -> None:
     for directory, row in known.items():
         if directory not in on_disk and not directory.startswith(hidden):
             _forget(lane, row.id)
+            remove_leavings(lane.root_fd, directory)
     uses = {row.special_use for row in known.values()}
     for directory, name in on_disk.items():
         if directory not in known:

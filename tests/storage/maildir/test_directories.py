@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,13 +12,15 @@ from mailpost.storage.maildir import directories as module
 from mailpost.storage.maildir.directories import (
     FolderDirectory,
     create_folder,
+    folder_places,
     list_folders,
     open_root,
     purge_trash,
     remove_folder,
+    remove_leavings,
     rename_folders,
 )
-from mailpost.storage.maildir.layout import ROOT, MaildirPlusPlus
+from mailpost.storage.maildir.layout import ROOT, MaildirPlusPlus, Nested
 
 LAYOUT = MaildirPlusPlus()
 
@@ -68,7 +71,10 @@ def test_files_links_and_odd_directories_in_the_root(root: Path, root_fd: int) -
     (root / ".file").write_text("")
     (root / ".link").symlink_to("/tmp")
     for name in ("plain", "..DOVECOT-TRASHED", ".INBOX", ".B&APw-x", ".Büx", r".a\2Eb", ".a&b", ".inbox.Sub", ".x\ny"):
-        (root / name).mkdir()
+        (root / name / "cur").mkdir(parents=True)
+    (root / ".cache").mkdir()
+    (root / ".config").mkdir()
+    (root / ".config" / "cur").write_text("")
     assert {folder.name: folder.directory for folder in list_folders(root_fd, LAYOUT)} == {
         "INBOX": ".",
         "INBOX/Sub": ".inbox.Sub",
@@ -78,6 +84,64 @@ def test_files_links_and_odd_directories_in_the_root(root: Path, root_fd: int) -
         "a.b": r".a\2Eb",
         "x\ufffdy": ".x\ny",
     }
+
+
+def test_a_folder_that_may_not_be_looked_into_is_one(root: Path, root_fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    create_folder(root_fd, LAYOUT, ".A")
+    real = os.stat
+
+    def refusing(path: str, **named: Any) -> os.stat_result:
+        if path == ".A/cur":
+            raise PermissionError(errno.EACCES, path)
+        return real(path, **named)
+
+    monkeypatch.setattr(os, "stat", refusing)
+    assert [folder.name for folder in list_folders(root_fd, LAYOUT)] == ["INBOX", "A"]
+
+
+def test_what_is_no_folder_can_become_one(root: Path, root_fd: int) -> None:
+    (root / ".A" / "new").mkdir(parents=True)
+    (root / ".A" / "dovecot-uidlist").write_text("3 V7 N9\n")
+    (root / ".B").mkdir()
+    for directory in (".A", ".B"):
+        create_folder(root_fd, LAYOUT, directory, {"dovecot-uidlist": b"3 V8 N1\n"})
+    assert [folder.name for folder in list_folders(root_fd, LAYOUT)] == ["INBOX", "A", "B"]
+    assert (root / ".A" / "dovecot-uidlist").read_text() == "3 V7 N9\n", "UIDs that were given out are so"
+    assert sorted(os.listdir(root / ".B")) == ["cur", "dovecot-uidlist", "maildirfolder", "new", "tmp"]
+
+
+@pytest.mark.parametrize(
+    ("within", "stays"),
+    [
+        (["dovecot-uidlist", "dovecot-keywords"], False),
+        (["dovecot-uidlist"], False),
+        ([], True),
+        (["dovecot-uidlist", "notes"], True),
+    ],
+)
+def test_only_what_servers_left_is_removed(root: Path, root_fd: int, within: list[str], stays: bool) -> None:
+    (root / ".A").mkdir()
+    for name in within:
+        (root / ".A" / name).write_text("")
+    remove_leavings(root_fd, ".A")
+    remove_leavings(root_fd, ".Never")
+    assert (root / ".A").exists() == stays
+    if stays:
+        assert sorted(os.listdir(root / ".A")) == sorted(within)
+
+
+def test_the_places_where_folders_are_made(root: Path, root_fd: int) -> None:
+    create_folder(root_fd, LAYOUT, ".A")
+    (root / ".B" / "new").mkdir(parents=True)
+    (root / "..mailpost-new.1").mkdir()
+    assert folder_places(root_fd, LAYOUT, 9) == [".", ".B"]
+    assert folder_places(root_fd, LAYOUT, 1) == ["."]
+    nested = Nested()
+    for name in ("A/B/cur", "C/D/E"):
+        (root / name).mkdir(parents=True)
+    assert folder_places(root_fd, nested, 99)[:1] == ["."]
+    assert {"A", "A/B", "C", "C/D", "C/D/E"} <= set(folder_places(root_fd, nested, 99))
+    assert not any(each.endswith(("cur", "new", "tmp")) for each in folder_places(root_fd, nested, 99))
 
 
 def test_a_removed_folder_is_out_of_sight_and_purged_in_slices(root: Path, root_fd: int) -> None:

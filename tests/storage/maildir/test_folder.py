@@ -25,10 +25,20 @@ def put(root: Path, name: str, octets: bytes = b"Subject: x\n\nhi\n", place: str
 
 
 def test_opening_makes_what_is_missing(root: Path, root_fd: int) -> None:
-    (root / ".A").mkdir()
-    FolderFiles.open(root_fd, ".A").close()
-    for name in ("cur", "new", "tmp"):
-        assert (root / ".A" / name).stat().st_mode & 0o777 == 0o700
+    (root / ".A" / "cur").mkdir(parents=True)
+    (root / "cur").rmdir()
+    for directory in (".A", "."):
+        FolderFiles.open(root_fd, directory).close()
+    for place in (root / ".A" / "new", root / ".A" / "tmp", root / "cur"):
+        assert place.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_directory_without_cur_is_no_folder_and_never_made_one(root: Path, root_fd: int) -> None:
+    (root / ".A" / "new").mkdir(parents=True)
+    with pytest.raises(MailError) as caught:
+        FolderFiles.open(root_fd, ".A")
+    assert caught.value.kind is ErrorKind.NO_SUCH_FOLDER
+    assert os.listdir(root / ".A") == ["new"]
 
 
 def test_opening_follows_no_link(root: Path, root_fd: int, tmp_path: Path) -> None:

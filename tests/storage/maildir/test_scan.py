@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.flags import ANSWERED, DELETED, FLAGGED, SEEN, FlagChange, intern_flags
 from mailpost.storage.maildir import behind, loading, scan, tree, writing
+from mailpost.storage.maildir.layout import Hierarchy
 from mailpost.storage.maildir.uidlist import read_uidlist
 
 from .lanes import MESSAGE, Bench
@@ -260,7 +262,7 @@ def test_what_changed_together_with_us_is_found_by_listing_once_more(bench: Benc
 def test_folders_that_others_make_and_remove_are_found(bench: Bench) -> None:
     for place in ("cur", "new", "tmp"):
         (bench.root / ".Lists.Twisted" / place).mkdir(parents=True)
-    (bench.root / ".Sent").mkdir()
+    (bench.root / ".Sent" / "cur").mkdir(parents=True)
     bench.do(tree.sync_tree)
     assert sorted(bench.ears.folders) == ["INBOX", "Lists/Twisted", "Sent"]
     assert bench.ears.folders["Sent"].special_use is not None
@@ -269,6 +271,42 @@ def test_folders_that_others_make_and_remove_are_found(bench: Bench) -> None:
     (bench.root / ".Lists.Twisted").rmdir()
     bench.do(tree.sync_tree)
     assert "Lists/Twisted" not in bench.ears.folders
+
+
+@pytest.mark.parametrize("hierarchy", list(Hierarchy))
+def test_a_folder_that_is_being_removed_is_not_written_into(tmp_path: Path, hierarchy: Hierarchy) -> None:
+    bench = Bench(tmp_path / "ann", hierarchy=hierarchy)
+    bench.do(tree.create, "a", None)
+    number, place = bench.number("a"), bench.root / bench.directory("a")
+    bench.append(MESSAGE, name="a")
+    for within in list(place.iterdir()):  # all but the directory itself
+        shutil.rmtree(within) if within.is_dir() else within.unlink()
+    for job in (behind.write_uids, scan.look):
+        with pytest.raises(MailError) as refused:
+            bench.do(job, number)
+        assert refused.value.kind is ErrorKind.NO_SUCH_FOLDER
+    assert list(place.iterdir()) == []
+    bench.close()
+
+
+@pytest.mark.parametrize("hierarchy", list(Hierarchy))
+def test_what_was_written_into_a_folder_while_it_was_removed_is_no_folder(tmp_path: Path, hierarchy: Hierarchy) -> None:
+    bench = Bench(tmp_path / "ann", hierarchy=hierarchy)
+    bench.do(tree.create, "a", None)
+    bench.do(tree.create, "b", None)
+    for name in ("a", "b"):
+        for within in list((bench.root / bench.directory(name)).iterdir()):
+            if within.name != "dovecot-uidlist":  # as if it had been written just after it was removed
+                shutil.rmtree(within) if within.is_dir() else within.unlink()
+    (bench.root / bench.directory("b") / "notes").write_text("somebody's")
+    bench.do(tree.sync_tree)
+    assert sorted(bench.ears.folders) == ["INBOX"]
+    assert not (bench.root / bench.directory("a")).exists()
+    for name in ("a", "b"):
+        bench.do(tree.create, name, None)
+        assert bench.append(MESSAGE, name=name) == [1]
+    assert (bench.root / bench.directory("b") / "notes").exists()
+    bench.close()
 
 
 def test_a_folder_whose_directory_is_gone_is_no_folder(bench: Bench) -> None:
