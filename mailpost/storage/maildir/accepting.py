@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
 
+from mailpost.storage.maildir.files import names_in
 from mailpost.storage.maildir.lane import CLOCK_TICK_NS, HeldFiles
 
 _MOST_ROUNDS = 5
@@ -44,7 +44,7 @@ def accept(files: HeldFiles, cur_mtime: CurMtime) -> tuple[list[str], int, bool]
     came: list[str] = []
     for _ in range(_MOST_ROUNDS):
         mtime = new_mtime(files)
-        names = sorted(name for name in os.listdir(files.new) if not name.startswith("."))
+        names = sorted(name for name in names_in(files.new) if not name.startswith("."))
         if not names:
             return came, mtime, True
         moved = cur_mtime.accept(names)

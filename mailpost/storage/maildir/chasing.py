@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, combinations
 from typing import Protocol, TypeVar
 
 from mailpost.storage.maildir.filename import SYSTEM_LETTERS, base_of, letters_of, with_letters
+from mailpost.storage.maildir.files import names_in, scanned
 
 T = TypeVar("T")
 X = TypeVar("X")
@@ -114,12 +114,12 @@ def _met(files: Directories, missing: dict[str, int]) -> Iterator[str]:
     """
     if not missing:
         return
-    with os.scandir(files.cur) as entries:
+    with scanned(files.cur) as entries:
         for entry in entries:
             if base_of(entry.name) in missing:
                 yield entry.name
                 if not missing:
                     return
-    for name in files.accept([name for name in os.listdir(files.new) if base_of(name) in missing]):
+    for name in files.accept([name for name in names_in(files.new) if base_of(name) in missing]):
         if name is not None:
             yield name

@@ -28,6 +28,7 @@ from mailpost.storage.maildir.checkingfolder import check_folder
 from mailpost.storage.maildir.delivery import STALE_TMP_SECONDS
 from mailpost.storage.maildir.directories import list_folders
 from mailpost.storage.maildir.filename import unique_names
+from mailpost.storage.maildir.files import scanned
 from mailpost.storage.maildir.findings import Finding, Remedy, Report
 from mailpost.storage.maildir.folder import SUBDIRECTORIES, FolderFiles
 from mailpost.storage.maildir.layout import Layout
@@ -197,7 +198,7 @@ class _Checker:
     def _leftovers(files: FolderFiles, folder: str, report: Report, *, coming: bool) -> None:
         oldest = time.time() - STALE_TMP_SECONDS
         left = []
-        with os.scandir(files.tmp) as entries:
+        with scanned(files.tmp) as entries:
             for entry in entries:
                 with suppress(FileNotFoundError):
                     old = entry.stat(follow_symlinks=False).st_ctime < oldest

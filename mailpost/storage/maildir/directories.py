@@ -30,6 +30,7 @@ from mailpost.storage.maildir.files import (
     open_below,
     open_directory,
     rename_directory,
+    scanned,
     undone,
 )
 from mailpost.storage.maildir.folder import SUBDIRECTORIES
@@ -98,7 +99,7 @@ def list_folders(root_fd: int, layout: Layout) -> list[FolderDirectory]:
 
 def _dotted(root_fd: int) -> list[tuple[str, bool]]:
     """The directories in the root that may be folders in Maildir++, and whether they are: whether they have `cur`."""
-    with os.scandir(root_fd) as entries:
+    with scanned(root_fd) as entries:
         names = [entry.name for entry in entries if entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)]
     return [(name, _has_cur(root_fd, name)) for name in names]
 

@@ -96,6 +96,31 @@ def open_below(path: str, root_fd: int) -> int:
     return fd
 
 
+@contextmanager
+def scanned(dir_fd: int) -> Iterator[Iterator[os.DirEntry[str]]]:
+    """The entries of an open directory, for the block; none for one that has been removed.
+
+    They are read through a descriptor of this call's own. Two threads that read through one share the place in the
+    directory up to which it has been read, so that each misses what the other has met.
+    """
+    try:
+        fd = open_directory(".", dir_fd)
+    except FileNotFoundError:
+        yield iter(())
+        return
+    try:
+        with os.scandir(fd) as entries:
+            yield entries
+    finally:
+        os.close(fd)
+
+
+def names_in(dir_fd: int) -> list[str]:
+    """The names in an open directory, read as `scanned` does."""
+    with scanned(dir_fd) as entries:
+        return [entry.name for entry in entries]
+
+
 def make_directory(name: str, dir_fd: int) -> None:
     """Make a directory 0700, whatever the umask. Raises FileExistsError."""
     os.mkdir(name, FOLDER_MODE, dir_fd=dir_fd)

@@ -30,7 +30,15 @@ from mailpost.storage.maildir.filename import (
     unique_names,
     with_letters,
 )
-from mailpost.storage.maildir.files import as_mail_error, mail_errors, make_directory, open_below, open_directory
+from mailpost.storage.maildir.files import (
+    as_mail_error,
+    mail_errors,
+    make_directory,
+    names_in,
+    open_below,
+    open_directory,
+    scanned,
+)
 
 T = TypeVar("T")
 X = TypeVar("X")
@@ -261,7 +269,7 @@ class FolderFiles:
         others = [
             os.stat(f"{place}/{other}", dir_fd=self.directory, follow_symlinks=False)
             for place, fd in (("cur", self.cur), ("new", self.new))
-            for other in os.listdir(fd)
+            for other in names_in(fd)
             if base_of(other) == base and f"{place}/{other}" != path
         ]
         if not others:
@@ -303,7 +311,7 @@ def _open_or_make(name: str, dir_fd: int) -> int:
 
 
 def _list_into(found: dict[str, str], repeated: list[str], prefix: str, dir_fd: int, others: Collection[str]) -> None:
-    with os.scandir(dir_fd) as entries:
+    with scanned(dir_fd) as entries:
         names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
     for name in names:
         base = name.partition(":")[0]

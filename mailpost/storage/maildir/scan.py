@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -15,7 +14,7 @@ from mailpost.storage.index import changes, messages
 from mailpost.storage.maildir.accepting import CurMtime, accept, new_mtime, settled
 from mailpost.storage.maildir.dotlock import locked
 from mailpost.storage.maildir.filename import base_of
-from mailpost.storage.maildir.files import mail_errors
+from mailpost.storage.maildir.files import mail_errors, names_in
 from mailpost.storage.maildir.lane import HeldFiles, Lane, LaneFolder, Newcomers
 from mailpost.storage.maildir.numbering import conflicts, others_listed, unseen
 from mailpost.storage.maildir.outside import (
@@ -251,7 +250,7 @@ def _number(
 
 def _waiting(files: HeldFiles) -> list[str]:
     """File names in new."""
-    return [name for name in os.listdir(files.new) if not name.startswith(".")]
+    return [name for name in names_in(files.new) if not name.startswith(".")]
 
 
 def _coming(files: HeldFiles, missing: set[str], seen: dict[str, str]) -> bool:

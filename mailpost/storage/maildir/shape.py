@@ -8,7 +8,7 @@ import sqlite3
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.storage.index.state import meta, set_meta
 from mailpost.storage.maildir import nesting
-from mailpost.storage.maildir.files import mail_errors
+from mailpost.storage.maildir.files import mail_errors, scanned
 from mailpost.storage.maildir.folder import SUBDIRECTORIES
 from mailpost.storage.maildir.layout import Hierarchy, Layout
 
@@ -49,7 +49,7 @@ def check_shape(root: str, root_fd: int, layout: Layout, served_as: Hierarchy | 
         OtherLayoutError: there are only such, and the account was not served so before.
     """
     with mail_errors():
-        with os.scandir(root_fd) as entries:
+        with scanned(root_fd) as entries:
             within = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
         plain = [name for name in within if not name.startswith(".") and name not in SUBDIRECTORIES]
         dotted = [name for name in within if name.startswith(".") and not name.startswith("..")]

@@ -20,6 +20,7 @@ from mailpost.storage.index import changes, messages
 from mailpost.storage.index.messages import MessageRow, Source, Spans
 from mailpost.storage.maildir.delivery import Spool, TmpFile, copied_base, copy_messages, write_message
 from mailpost.storage.maildir.filename import INFO, base_of
+from mailpost.storage.maildir.files import names_in
 from mailpost.storage.maildir.lane import HeldFiles, Lane, LaneFolder
 from mailpost.storage.maildir.numbering import assign
 from mailpost.storage.maildir.quota import require_room
@@ -289,7 +290,7 @@ def bury(lane: Lane, number: int, seconds: float) -> bool:
     folder = lane.folder(number)
     if not folder.doomed and changes.any_dead(lane.db, number):  # expunged before a crash, or renamed since
         dead = changes.dead(lane.db, number)
-        left = {base_of(name): name for name in os.listdir(lane.own_files(folder).cur)}
+        left = {base_of(name): name for name in names_in(lane.own_files(folder).cur)}
         folder.doomed = [left[base] for base in dead & left.keys()]
         if not folder.doomed:
             changes.bury(lane.db, number, dead)
@@ -312,6 +313,6 @@ def undo(lane: Lane, number: int, bases: Sequence[str]) -> None:
             raise
         return  # the folder went with the files
     wanted = set(bases)
-    _unlink(files, [name for name in os.listdir(files.cur) if base_of(name) in wanted])
+    _unlink(files, [name for name in names_in(files.cur) if base_of(name) in wanted])
     passed("intent.undone")
     lane.batches.durable(files.cur, files)

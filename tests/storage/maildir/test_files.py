@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -15,6 +17,7 @@ from mailpost.storage.maildir.files import (
     fsync_directory,
     mail_errors,
     make_directory,
+    names_in,
     open_directory,
     read_file,
     replace_file,
@@ -135,3 +138,35 @@ def test_ballast_is_held_and_given_up(root: Path, root_fd: int, monkeypatch: pyt
     monkeypatch.setattr(os, "posix_fallocate", full)
     assert not ballast.ensure()
     assert not (root / "mailpost-ballast").exists()
+
+
+def test_a_directory_is_listed_whole_by_several_threads_at_once(tmp_path: Path) -> None:
+    for number in range(300):
+        (tmp_path / str(number)).write_text("")
+    fd = open_directory(tmp_path)
+    counts: list[int] = []
+
+    def look() -> None:
+        counts.extend(len(names_in(fd)) for _ in range(300))
+
+    threads = [Thread(target=look) for _ in range(3)]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(0.0001)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+        os.close(fd)
+    assert len(counts) == 900
+    assert set(counts) == {300}
+
+
+def test_a_directory_that_has_been_removed_holds_nothing(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    fd = open_directory(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert names_in(fd) == []
+    os.close(fd)
