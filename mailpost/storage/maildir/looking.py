@@ -42,6 +42,7 @@ class Looking:
         generation: moved by other processes.
         clock: of the reactor.
         sync: takes note of which folders there are.
+        stale: whether something was heard of folders that come and go which is not known yet.
         looked: called with the number of an open folder when it has been looked at.
     """
 
@@ -54,12 +55,14 @@ class Looking:
         clock: IReactorTime,
         *,
         sync: Callable[[], Coroutine[Any, Any, None]],
+        stale: Callable[[], bool],
         looked: Callable[[int], None],
     ) -> None:
         self._workers = workers
         self._generation = generation
         self._clock = clock
         self._sync = sync
+        self._stale = stale
         self._looked = looked
         self._hearing = False
         self._behind: set[Deferred[None]] = set()
@@ -92,6 +95,8 @@ class Looking:
             return
         if mailbox.watch is not None and not mailbox.watch.up_to_date():
             mailbox.dirty = True
+        if self._stale():  # an open directory is not heard of when it is removed: the one above tells
+            await self._sync()
         while mailbox.looking is not None:
             waiting: Deferred[None] = Deferred()
             mailbox.looking.append(waiting)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable
@@ -23,6 +24,7 @@ from mailpost.storage.interfaces import IMailpostMailbox
 from mailpost.storage.maildir import account as account_module
 from mailpost.storage.maildir import behind, counting, scan, writing
 from mailpost.storage.maildir import folder as folder_module
+from mailpost.storage.maildir import folderlist as folderlist_module
 from mailpost.storage.maildir import looking as looking_module
 from mailpost.storage.maildir import mailbox as mailbox_module
 from mailpost.storage.maildir import reading as reading_module
@@ -476,13 +478,34 @@ class AccountTests(TestCase):
         mailbox.release()
 
     async def test_a_list_of_folders_shows_what_others_made(self) -> None:
-        self.patch(account_module, "LOOK_SECONDS", -1)
+        self.patch(folderlist_module, "LOOK_SECONDS", -1)
         account = await self.account()
         for place in ("cur", "new", "tmp"):
             (self.place / "ann" / self.directory("Theirs") / place).mkdir(parents=True)
         await account.refresh()
         self.assertIn("Theirs", [folder.name for folder in account.folders()])
         self.assertEqual((await account.status("Theirs")).messages, 0)
+
+    async def test_an_empty_folder_that_others_make_anew_is_watched(self) -> None:
+        """Nothing is heard of its own directories: they are still open."""
+        account = await self.account()
+        await account.create("Work")
+        mailbox = await account.open("Work")
+        place = self.place / "ann" / self.directory("Work")
+        for _ in range(2):
+            shutil.rmtree(place)
+            for name in ("new", "tmp", "cur"):
+                (place / name).mkdir(parents=True)
+            await account.refresh()
+            await mailbox.refresh()
+            before = len(mailbox.live.uids)
+            (place / "new" / f"{before}.x").write_bytes(MESSAGE)
+            await mailbox.refresh()
+            self.assertEqual(len(mailbox.live.uids), 1)
+            (place / "cur").joinpath(f"{before}.x:2,").unlink()
+            await mailbox.refresh()
+            self.assertEqual(len(mailbox.live.uids), 0)
+        mailbox.release()
 
     async def test_a_directory_that_others_replace_is_not_written_into_unseen(self) -> None:
         account = await self.account()
