@@ -149,6 +149,22 @@ def test_the_first_sight_of_20_000_messages(server: Twistd, capsys: pytest.Captu
     )
 
 
+def test_taking_over_20_000_messages_that_another_server_has_numbered(
+    server: Twistd, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def before(_: Client, folder: Path) -> None:
+        deliver(folder, 20_000, "cur")
+        bases = sorted(name.partition(":")[0] for name in os.listdir(folder / "cur"))
+        lines = [f"{2 * number} W90 :{base}\n" for number, base in enumerate(bases, 1)]
+        (folder / "dovecot-uidlist").write_text(f"3 V1700000000 N40001 G{32 * 'a'}\n" + "".join(lines))
+
+    def is_done(folder: Path) -> bool:
+        with Client(server.port) as client:
+            return client.uids(folder.name[1:]) == list(range(2, 40_001, 2))
+
+    judge(capsys, server, Work(before, "SELECT {}", is_done))
+
+
 def test_expunging_everything(server: Twistd, capsys: pytest.CaptureFixture[str]) -> None:
     with Client(server.port) as watching:
 

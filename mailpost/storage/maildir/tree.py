@@ -111,6 +111,7 @@ def _register(lane: Lane, directory: str, special_use: str | None) -> rows.Folde
     row.listed = known.uidnext - 1 if known is not None else 0
     rows.note_uidvalidity(lane.db, row.uidvalidity)
     rows.save_folder(lane.db, row)
+    lane.folder(row.id).uidlist = known  # a large one takes long to be read
     if couriers is not None and couriers.uidvalidity == row.uidvalidity:
         _take_over(lane, row.id, couriers if known is None else known)
     lane.news(lane.listener.begun, row.id)
