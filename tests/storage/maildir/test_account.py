@@ -456,6 +456,34 @@ class AccountTests(TestCase):
         )
         mailbox.release()
 
+    async def test_one_look_at_a_large_folder_that_changes_is_waited_for(self) -> None:
+        self.patch(looking_module, "PATIENCE", -1)
+        self.patch(looking_module, "LARGE", 2)
+        account = await self.account()
+        await account.append("INBOX", [NewMessage(MESSAGE)] * 3)
+        mailbox = await account.open("INBOX")
+        await later(0.05)
+        surveys: list[Any] = []
+        real = survey_module.survey
+
+        def restless(*values: Any) -> Any:
+            found = yield from real(*values)
+            found.steady = bool(surveys)  # but for the first one
+            surveys.append(found)
+            return found
+
+        self.patch(reading_module, "survey", restless)
+        first = min((self.place / "ann" / "cur").iterdir())
+        first.rename(first.with_name(first.name + "F"))
+        await mailbox.refresh()
+        self.assertEqual(len(surveys), 1)
+        self.assertTrue(mailbox.restless)
+        while mailbox.restless:
+            await later(0.01)
+        await mailbox.refresh()
+        self.assertEqual([FLAGGED in flags for flags in mailbox.live.flags], [True, False, False])
+        mailbox.release()
+
     async def test_who_waits_for_a_look_that_fails_asks_again(self) -> None:
         account = await self.account()
         mailbox = await account.open("INBOX")
