@@ -27,6 +27,7 @@ from mailpost.storage.live import LiveMailbox
 from mailpost.storage.maildir import counting, loading, tree, writing
 from mailpost.storage.maildir.batch import Batches
 from mailpost.storage.maildir.delivery import Spool
+from mailpost.storage.maildir.folderlist import FolderList
 from mailpost.storage.maildir.lane import FolderInfo, Lane
 from mailpost.storage.maildir.layout import Layout
 from mailpost.storage.maildir.looking import Looking
@@ -44,8 +45,6 @@ from mailpost.storage.records import Appended, Copied, Folder, NewMessage, Quota
 
 MOST_WARM = 8
 """Folders of one account whose columns stay in memory although nobody has them open."""
-LOOK_SECONDS = 2.0
-"""How old the knowledge of which folders there are may be before a list of them causes a look."""
 _MOST_READ = 3
 """Times that columns are read while others change them; then it is done where nobody can."""
 _EVERYTHING = (1, 0xFFFF_FFFF)
@@ -93,7 +92,6 @@ class MaildirAccount:
         )
         self._opened = opened
         self._clock = clock
-        self._looked = clock.seconds()
         self._watcher = watcher
         self._quota = quota
         self._released = released
@@ -101,7 +99,12 @@ class MaildirAccount:
         reading = Reading(opened.state_readers, opened.cache_readers, self._lane.files, summariser)
         self.workers = Workers(user, offload, self._lane, opened.cache, reading, ballast=opened.ballast)
         self._warm: OrderedDict[int, None] = OrderedDict()
-        self._looking = Looking(self.workers, opened.generation, clock, sync=self.sync, looked=self._watch_again)
+        self._list = FolderList(
+            opened, layout, registry=self.registry, workers=self.workers, watcher=watcher, clock=clock
+        )
+        self._looking = Looking(
+            self.workers, opened.generation, clock, sync=self.sync, stale=self._list.is_stale, looked=self._watch_again
+        )
         self.upkeep = Upkeep(self.workers, self.registry, self._looking, clock)
         self._others = watcher.watch_file(opened.generation.path, self._looking.committed)
 
@@ -109,16 +112,21 @@ class MaildirAccount:
 
     async def begin(self, defaults: Mapping[str, SpecialUse | None]) -> None:
         """The first thing to be done with a new object: find the folders, finish what was interrupted."""
+        self._list.watch()
         wanted = defaults if self._opened.is_new else None
         behind = await self.workers.write(tree.open_account, wanted, self._opened.continues, self._opened.is_clean)
         for number in behind:
             self.upkeep.changed(number)
         self.upkeep.folder_removed()
 
+    async def wake(self) -> None:
+        """Somebody uses it again: hear from now on of what others do to folders, and of what they did meanwhile."""
+        self._list.watch()
+        await self.sync()
+
     async def sync(self) -> None:
         """Take note of folders that other programs made or removed."""
-        self._looked = self._clock.seconds()
-        await self.workers.write(tree.sync_tree)
+        await self._list.sync()
 
     async def close(self) -> None:
         """Write all that is behind and free everything."""
@@ -126,6 +134,7 @@ class MaildirAccount:
         for mailbox in self.registry.mailboxes.values():
             mailbox.close()
         try:
+            await self._list.close()
             await self._looking.close()
             await self.upkeep.close()
             await self.workers.kept()
@@ -140,16 +149,15 @@ class MaildirAccount:
     def release(self) -> None:
         """One of those who opened it is done."""
         self.uses -= 1
+        if not self.uses:
+            self._list.unwatch()
         self._released(self)
 
     # -- folders
 
     async def refresh(self) -> None:
-        """Take note of what other processes did to folders, and now and then of what other programs did."""
-        if self._clock.seconds() - self._looked > LOOK_SECONDS:
-            await self.sync()
-        elif self._opened.generation.moved:
-            await self.workers.chore(tree.nothing)  # a batch begins with what others committed
+        """Take note of what other processes and other programs did to folders."""
+        await self._list.refresh()
 
     def folders(self) -> list[Folder]:
         """All folders, as they were when anybody looked last."""
@@ -161,32 +169,25 @@ class MaildirAccount:
 
     async def subscribe(self, name: str, subscribed: bool) -> None:
         """Put a name on the list or take it off."""
-        if subscribed and not self.registry.known(name):
-            raise MailError(ErrorKind.NO_SUCH_FOLDER, "There is no such folder")
-        await self.workers.write(tree.subscribe, name, subscribed)
+        await self._list.subscribe(name, subscribed)
 
     async def create(self, name: str, special_use: SpecialUse | None = None) -> Folder:
         """Make a folder."""
-        await self.workers.write(tree.create, name, special_use)
-        info = self.registry.selectable(name)
-        return Folder(info.name, True, info.special_use, info.mailbox_id)
+        return await self._list.create(name, special_use)
 
     async def delete(self, name: str) -> None:
         """Delete a folder."""
-        info = self.registry.find(name)
-        await self.workers.write(tree.delete, name)
-        if info is not None:
-            self.workers.drop(info)
+        await self._list.delete(name)
         self.upkeep.folder_removed()
 
     async def rename(self, old: str, new: str) -> None:
         """Rename a folder and those below it; INBOX's messages are moved."""
         info = self.registry.find(old)
         if info is not None and info.name == INBOX:
-            await self.workers.write(tree.create, new, None)
+            await self.create(new)
             await self.copy(info, [_EVERYTHING], new, True, None)
-            return
-        await self.workers.write(tree.rename, old, new)
+        else:
+            await self._list.rename(old, new)
 
     # -- open folders
 
@@ -202,7 +203,7 @@ class MaildirAccount:
 
     async def _open(self, name: str) -> MaildirMailbox | None:
         """The folder that has this name; None if it turns out to be gone."""
-        info = await self._known(name)
+        info = await self._list.known(name)
         mailbox = self.registry.mailboxes.get(info.number)
         if mailbox is None:
             await self._load(info)
@@ -226,14 +227,6 @@ class MaildirAccount:
         return await open_maildrop(
             self.workers, self._opened.maildrop_lock, self._lane.files, partial(self.open, INBOX)
         )
-
-    async def _known(self, name: str) -> FolderInfo:
-        """The folder of this name, which another program may have made just now."""
-        try:
-            return self.registry.selectable(name)
-        except MailError:
-            await self.sync()
-            return self.registry.selectable(name)
 
     async def _load(self, info: FolderInfo) -> None:
         """Bring a folder up to date and its columns into memory."""
@@ -287,9 +280,12 @@ class MaildirAccount:
     def _watch_again(self, number: int) -> None:
         """If others have put another directory in a folder's place, that is the one to be watched."""
         mailbox = self.registry.mailboxes.get(number)
-        if mailbox is not None and number in self._lane.replaced:
+        if mailbox is None or mailbox.watch is None:
+            return
+        if number in self._lane.replaced or mailbox.watch.is_lost:
             self._lane.replaced.discard(number)
             self._watch(mailbox)
+            self._looking.dirty(mailbox)  # something may have come before the watch did
 
     def _changed(self, number: int) -> None:
         self._watch_again(number)
@@ -300,7 +296,7 @@ class MaildirAccount:
 
     async def status(self, name: str) -> Status:
         """Counts of a folder, up to date with outside changes."""
-        info = await self._known(name)
+        info = await self._list.known(name)
         mailbox = self.registry.mailboxes.get(info.number)
         if mailbox is not None:
             await self.catch_up(mailbox)
@@ -354,7 +350,7 @@ class MaildirAccount:
         replaced: tuple[Any, int] | None = None,
     ) -> Appended:
         """Add messages, all or none, and remove the one that they replace."""
-        info = await self._known(name)
+        info = await self._list.known(name)
         incoming = [await incoming_message(message) for message in messages]
         if not incoming:
             return Appended(0, ())
@@ -382,7 +378,7 @@ class MaildirAccount:
 
     async def copy(self, source: FolderInfo, spans: Spans, target: str, move: bool, origin: object | None) -> Copied:
         """Copy or move messages."""
-        to = await self._known(target)
+        to = await self._list.known(target)
         await self.workers.need_room()
         copied = await self.workers.write(
             writing.copy, source.number, to.number, spans, move=move, origin=origin, limit=self.quota_limit

@@ -40,6 +40,8 @@ class Event:
     """The watched file was written to."""
     overflow: bool
     """Events were lost."""
+    directory: bool
+    """What has come or gone is a directory."""
     name: bytes
 
 
@@ -98,6 +100,7 @@ class KernelWatch(inotify.INotify):
                     gone=bool(mask & _SELF),
                     written=bool(mask & inotify.IN_MODIFY),
                     overflow=bool(mask & inotify.IN_Q_OVERFLOW),
+                    directory=bool(mask & inotify.IN_ISDIR),
                     name=data[at : at + size].rstrip(b"\0"),
                 )
             )

@@ -3,9 +3,9 @@
 A look is a glance in the writer lane; if that finds the directories changed it is a survey in a reader lane, which is
 then applied in the writer lane, a slice at a time. So nobody else waits for a large folder.
 
-A program that changes a large folder without pause would have every command wait for a look. Once two looks in a row
-have shown that (`restless`), commands are answered with what is known, and looks go on behind, with pauses, until the
-folder is quiet. One look proves nothing: our own renames may have been in its way.
+A program that changes a large folder without pause would have every command wait for a look. Once looks have shown
+that (`restless`), commands are answered with what is known, and looks go on behind, with pauses, until the folder is
+quiet. One look proves nothing where it is quick: our own renames may have been in its way.
 """
 
 from __future__ import annotations
@@ -24,10 +24,13 @@ from mailpost.storage.maildir import scan, tree
 from mailpost.storage.maildir.lane import FolderInfo
 from mailpost.storage.maildir.mailbox import MaildirMailbox
 from mailpost.storage.maildir.scan import Then
+from mailpost.storage.maildir.survey import Survey
 from mailpost.storage.maildir.workers import Workers
 
 PATIENCE = 0.04
 """Seconds: looks that take longer, of a folder that is changed meanwhile, are not waited for again and again."""
+LARGE = 5000
+"""Messages: a look at more of them takes so long that one in the way of which there was something is enough."""
 PAUSE_SECONDS = 0.04
 """Between two looks at a restless folder."""
 _MOST_SURVEYS = 8
@@ -42,6 +45,7 @@ class Looking:
         generation: moved by other processes.
         clock: of the reactor.
         sync: takes note of which folders there are.
+        stale: whether something was heard of folders that come and go which is not known yet.
         looked: called with the number of an open folder when it has been looked at.
     """
 
@@ -54,12 +58,14 @@ class Looking:
         clock: IReactorTime,
         *,
         sync: Callable[[], Coroutine[Any, Any, None]],
+        stale: Callable[[], bool],
         looked: Callable[[int], None],
     ) -> None:
         self._workers = workers
         self._generation = generation
         self._clock = clock
         self._sync = sync
+        self._stale = stale
         self._looked = looked
         self._hearing = False
         self._behind: set[Deferred[None]] = set()
@@ -92,6 +98,8 @@ class Looking:
             return
         if mailbox.watch is not None and not mailbox.watch.up_to_date():
             mailbox.dirty = True
+        if self._stale():  # an open directory is not heard of when it is removed: the one above tells
+            await self._sync()
         while mailbox.looking is not None:
             waiting: Deferred[None] = Deferred()
             mailbox.looking.append(waiting)
@@ -109,10 +117,10 @@ class Looking:
         unsteady = 0
         problem: Failure | None = None
 
-        def surveyed(steady: bool) -> None:
+        def surveyed(found: Survey) -> None:
             nonlocal unsteady
-            unsteady = 0 if steady else unsteady + (self._clock.seconds() - begun > PATIENCE)
-            if unsteady > 1 and not mailbox.restless:
+            unsteady = 0 if found.steady else unsteady + (self._clock.seconds() - begun > PATIENCE)
+            if unsteady > (len(found.seen) < LARGE) and not mailbox.restless:
                 mailbox.restless = True
                 self._wake(mailbox, waiters)
 
@@ -163,7 +171,7 @@ class Looking:
         *,
         doubt: bool = False,
         waited: bool = True,
-        surveyed: Callable[[bool], None] = lambda steady: None,
+        surveyed: Callable[[Survey], None] = lambda found: None,
     ) -> bool:
         """Look at a folder.
 
@@ -171,7 +179,7 @@ class Looking:
             folder: which.
             doubt: as for `scan.glance`.
             waited: whether somebody waits for it (`Workers.write`).
-            surveyed: told of each survey whether the folder stood still meanwhile, before it is applied.
+            surveyed: told of each survey before it is applied.
 
         Returns:
             Whether it stood still meanwhile, so that all is known.
@@ -185,7 +193,8 @@ class Looking:
             if then is Then.NOTHING:
                 return steady
             found = await workers.sliced(workers.reading.survey(folder))
-            surveyed(steady := found.steady)
+            steady = found.steady
+            surveyed(found)
             while (then := await job(scan.apply, number, found)) is Then.THE_SAME:
                 pass
             if then is Then.NOTHING:

@@ -30,7 +30,7 @@ def explained(
     entries, letters = theirs.entries if theirs is not None else {}, lane.letters(folder)
     listed = (entries.get(base_of(name)) for name in arrived)
     return all(entry is not None and entry.uid >= folder.row.uidnext for entry in listed) and all(
-        letters.knows(letters_of(name)) for name in (*arrived, *renamed)
+        map(letters.knows, {letters_of(name) for name in (*arrived, *renamed)})
     )
 
 
@@ -46,14 +46,21 @@ def note_renamed(lane: Lane, folder: LaneFolder, seen: Sequence[tuple[int, str |
     if not seen:
         return
     letters, bits, number = lane.letters(folder), folder.bits, folder.row.id
+    masks: dict[str, int] = {}
+
+    def mask_of(name: str) -> int:
+        said = letters_of(name)
+        if said not in masks:  # hundreds of messages have a few different ones
+            masks[said] = bits.bits(lane.db, letters.flags(said))
+        return masks[said]
+
     names, rows = [], []
     for uid, old, new in seen:
         row = messages.named(lane.db, number, uid)
         if row is None or (old is not None and row.name != old):
             continue
         names.append((uid, new))
-        before = bits.bits(lane.db, letters.flags(letters_of(row.name)))
-        theirs = bits.bits(lane.db, letters.flags(letters_of(new)))
+        before, theirs = mask_of(row.name), mask_of(new)
         if row.flags != row.file_flags or before != theirs:
             rows.append((uid, (row.flags | theirs & ~before) & ~(before & ~theirs), theirs))
     messages.rename(lane.db, number, names)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from enum import Enum
+from itertools import chain
 from typing import TypeVar
 
 from mailpost.mail.errors import ErrorKind, MailError
@@ -35,6 +36,8 @@ SLICE = 0.005
 """Seconds that one job takes of many messages: so long may somebody who waits for the lane be held up."""
 _MOST_AT_ONCE = 256
 _CHUNK = 32
+_RENAMED = 64
+"""Renamed messages that are looked at in one go: they take less than new ones."""
 _MOST_SURVEYS = 5
 
 
@@ -166,7 +169,7 @@ def apply(
                 lane.save(folder)
                 return Then.THE_SAME
             note_gone(lane, folder, _taken(found.gone))
-            _note_renamed(lane, folder, _taken(found.renamed), held=held)
+            _note_renamed(lane, folder, _taken(found.renamed, _RENAMED), held=held)
         _bury(lane, folder, files, found.dead)
         return _admit(lane, folder, found, keywords, held=held)
 
@@ -197,8 +200,9 @@ def _admit(lane: Lane, folder: LaneFolder, found: Survey, keywords: Mapping[str,
     files = lane.own_files(folder)
     fresh = _without_rows(lane, folder.row.id, files, found)
     theirs = lane.current_uidlist(folder, files.directory)
-    if keywords is None:
-        folder.newcomers = _too_many(fresh, found.waiting, theirs)
+    if keywords is None and len(fresh) + len(found.waiting) > _MOST_AT_ONCE:
+        waiting = [name for name in found.waiting if base_of(name) not in found.known]
+        folder.newcomers = Newcomers(waiting=waiting, undated=fresh, dated=[])
     many = folder.newcomers is not None
     if many:
         fresh = []
@@ -225,6 +229,11 @@ def _number(
     listed = set(seen)
     coming = theirs is not None and _coming(files, unseen(theirs, row.uidnext, seen), seen)
     fresh = [*fresh, *(seen[base] for base in seen.keys() - listed)]
+    if coming:
+        folder.newcomers = None
+    elif folder.newcomers is not None:
+        folder.newcomers.undated += fresh
+        fresh = []
     cur_mtime, of_new, whole = CurMtime(files, found.cur_mtime), new_mtime(files), True
     if held and not coming and folder.newcomers is None:
         came, of_new, whole = accept(files, cur_mtime)
@@ -237,15 +246,21 @@ def _number(
         of_new = 0
     note_arrived(lane, folder, theirs, [] if coming else by_age(files, fresh), keywords or {})
     if theirs is not None and not coming:
-        if theirs.uidnext > row.uidnext:  # it may have numbered messages that are gone
-            row.uidnext = theirs.uidnext
-            lane.news(lane.listener.promised, row.id, row.uidnext)
+        if folder.newcomers is None or not _any_given(theirs, folder.newcomers, row.uidnext):
+            _keep_promise(lane, folder, theirs)
         row.reserved = theirs.uidnext if folder.uidlist is theirs else row.reserved
     unsettled = coming or folder.newcomers is not None
     row.cur_mtime, row.new_mtime = 0 if unsettled else settled(cur_mtime.value, found.at), of_new
     folder.verify |= cur_mtime.doubtful or coming
     lane.save(folder)
     return Then.NOTHING if whole and folder.newcomers is None else Then.A_GLANCE
+
+
+def _keep_promise(lane: Lane, folder: LaneFolder, theirs: UidList) -> None:
+    """Give no UID that another server may have given to a message that is gone."""
+    if theirs.uidnext > folder.row.uidnext:
+        folder.row.uidnext = theirs.uidnext
+        lane.news(lane.listener.promised, folder.row.id, theirs.uidnext)
 
 
 def _waiting(files: HeldFiles) -> list[str]:
@@ -283,12 +298,15 @@ def _without_rows(lane: Lane, number: int, files: HeldFiles, found: Survey) -> l
     return [name for name in found.fresh if (base := base_of(name)) not in since and base not in unfinished]
 
 
-def _too_many(fresh: Sequence[str], waiting: Sequence[str], theirs: UidList | None) -> Newcomers | None:
-    """The messages without rows if there are too many for one job; never those that have their UIDs already."""
-    listed = theirs.entries if theirs is not None else {}
-    if len(fresh) + len(waiting) <= _MOST_AT_ONCE or any(base_of(name) in listed for name in (*fresh, *waiting)):
-        return None
-    return Newcomers(waiting=list(waiting), undated=list(fresh), dated=[])
+def _given(theirs: UidList | None, name: str, uidnext: int) -> int | None:
+    """The UID that another server's list has for a file, if it can be that of a message which is new here."""
+    entry = theirs.entries.get(base_of(name)) if theirs is not None else None
+    return entry.uid if entry is not None and entry.uid >= uidnext else None
+
+
+def _any_given(theirs: UidList, newcomers: Newcomers, uidnext: int) -> bool:
+    names = chain(newcomers.waiting, newcomers.undated)
+    return theirs.uidnext > uidnext and any(_given(theirs, name, uidnext) for name in names)
 
 
 def _bury(lane: Lane, folder: LaneFolder, files: HeldFiles, dead: Mapping[str, str]) -> None:
@@ -311,18 +329,38 @@ def _take_in(lane: Lane, folder: LaneFolder, newcomers: Newcomers) -> None:
             elif newcomers.undated:
                 newcomers.dated += by_age(files, _taken(newcomers.undated))
                 if not newcomers.undated:
-                    newcomers.dated.sort(reverse=True)
-            elif not newcomers.dated:
+                    _put_in_order(newcomers, lane.current_uidlist(folder, files.directory), folder.row.uidnext)
+            elif not newcomers.dated or not _take_some_in(lane, folder, files, newcomers):
                 folder.newcomers = None
                 break
-            else:
-                with locked(UIDLIST_FILE, files.directory):
-                    theirs = lane.current_uidlist(folder, files.directory)
-                    if theirs is not None and theirs.uidnext > folder.row.uidnext:
-                        folder.newcomers = None  # it has numbered some of them, perhaps: the next listing tells
-                        break
-                    note_arrived(lane, folder, theirs, sorted(_taken(newcomers.dated)), {})
     lane.save(folder)
+
+
+def _put_in_order(newcomers: Newcomers, theirs: UidList | None, uidnext: int) -> None:
+    """Those come first to which another server has given UIDs, by these; then the others by age."""
+    newcomers.dated.sort(reverse=True)
+    if theirs is not None and theirs.uidnext > uidnext:
+        uids = {base: entry.uid for base, entry in theirs.entries.items() if entry.uid >= uidnext}
+        newcomers.dated.sort(key=lambda one: uids.get(base_of(one[1]), LARGEST_UID), reverse=True)
+
+
+def _take_some_in(lane: Lane, folder: LaneFolder, files: HeldFiles, newcomers: Newcomers) -> bool:
+    """Give a few their rows; False when others have written the list since they were put in order."""
+    some = sorted(newcomers.dated[-_CHUNK:])
+    with ExitStack() as held:
+        theirs = lane.current_uidlist(folder, files.directory)
+        given = [one for one in some if _given(theirs, one[1], folder.row.uidnext)]
+        some = given or some
+        if not explained(lane, folder, theirs, [name for _, name in some], ()):
+            held.enter_context(locked(UIDLIST_FILE, files.directory))
+            theirs = lane.current_uidlist(folder, files.directory)
+        if folder.doubted:
+            return False
+        if theirs is not None and not given:
+            _keep_promise(lane, folder, theirs)
+        del newcomers.dated[-len(some) :]
+        note_arrived(lane, folder, theirs, some, {})
+    return True
 
 
 def _taken(some: list[T], most: int = _CHUNK) -> list[T]:

@@ -92,7 +92,7 @@ class MaildirStore:
         self._warm.pop(user, None)
         if asleep:
             try:
-                await account.sync()
+                await account.wake()
             except BaseException:  # cancelled too: raised again, with the account given back
                 account.release()
                 raise

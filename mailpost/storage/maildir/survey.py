@@ -113,7 +113,7 @@ def _listed(files: FolderFiles) -> tuple[Listing, int, bool, list[str]]:
     before = files.changed_at()
     listing = files.listing()
     steady = files.changed_at() == before
-    if not listing.repeated:  # else by a rename just then, or there are twins
+    if not (listing.repeated and steady):  # a name that is shown twice was renamed just then, unless nothing was
         return listing, before[0], steady, []
     before = files.changed_at()
     listing, steady = files.settled_listing(_TRIES)

@@ -72,8 +72,22 @@ def sync_tree(lane: Lane) -> None:
             value = use.value if use is not None and use.value not in uses else None
             uses.add(value)
             _register(lane, directory, value)
+        elif known[directory].id in lane.watched:
+            _meet(lane, known[directory])
     lane.tell_tree()
     lane.tell_subscriptions()
+
+
+def _meet(lane: Lane, row: rows.FolderRow) -> None:
+    """If others have put another directory in the place of an open folder, have it looked at, and watched.
+
+    No watch tells of that: as long as we hold a directory open it counts as not deleted.
+    """
+    with suppress(MailError):  # it has just gone: the next look tells
+        lane.files_of(row)
+        lane.files(row.id, row.directory)
+    if row.id in lane.replaced:
+        lane.news(lane.listener.behind, row.id)
 
 
 def _register(lane: Lane, directory: str, special_use: str | None) -> rows.FolderRow:
@@ -97,6 +111,7 @@ def _register(lane: Lane, directory: str, special_use: str | None) -> rows.Folde
     row.listed = known.uidnext - 1 if known is not None else 0
     rows.note_uidvalidity(lane.db, row.uidvalidity)
     rows.save_folder(lane.db, row)
+    lane.folder(row.id).uidlist = known  # a large one takes long to be read
     if couriers is not None and couriers.uidvalidity == row.uidvalidity:
         _take_over(lane, row.id, couriers if known is None else known)
     lane.news(lane.listener.begun, row.id)

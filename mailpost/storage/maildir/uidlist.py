@@ -14,6 +14,7 @@ import secrets
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import NamedTuple
 
 from mailpost.storage.failpoints import passed
@@ -107,10 +108,11 @@ def parse_uidlist(data: bytes, stamp: FileStamp | None = None) -> UidList | None
     rows = (_LINE if version == 3 else _LINE_1).findall(lines)
     entries: dict[str, UidEntry] = {}
     last = 0
+    make = partial(tuple.__new__, UidEntry)  # of a large folder there are many: twice as fast as a call of the class
     for uid_text, extensions, base in rows:
         uid = int(uid_text)
         if last < uid <= LARGEST_UID and base not in entries:
-            entries[base] = UidEntry(uid, extensions.rstrip(" "))
+            entries[base] = make((uid, extensions.rstrip(" ")))
             last = uid
     sound = version == 3 and len(whole) == len(data) and len(entries) == len(rows) == lines.count("\n")
     return replace(head, uidnext=max(head.uidnext, last + 1), entries=entries, stamp=stamp, appendable=sound)

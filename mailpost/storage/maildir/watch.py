@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
@@ -33,6 +33,16 @@ _UNSETTLED_NS = 50_000_000
 Stamps = tuple[int | None, ...]
 
 
+class Watch(Protocol):
+    """What a watcher needs of those who watch."""
+
+    dirty: Callable[[], None]
+    """Called in the reactor when there is news, at most once for all that is heard at a time."""
+
+    def is_news(self, event: Event) -> bool:
+        """Whether this event tells of something that was not known."""
+
+
 class FolderWatch:
     """The directories of one folder under watch; made by `Watcher.watch`."""
 
@@ -43,6 +53,8 @@ class FolderWatch:
         self._overdue = 0.0
         self.directories = directories
         self.dirty = dirty
+        self.is_lost = False
+        """A directory has been moved or deleted: what has its name now is another one, which is not watched."""
         self.stamps: Stamps | None = None
         """For a polled folder: the modification times that are known."""
 
@@ -63,6 +75,7 @@ class FolderWatch:
     def is_news(self, event: Event) -> bool:
         """Whether this event tells of something that was not announced."""
         if not (event.came or event.went):
+            self.is_lost = self.is_lost or event.gone
             return event.gone or event.written
         with self._lock:
             key = event.came, event.name
@@ -77,7 +90,8 @@ class FolderWatch:
         Returns:
             False for a polled folder: only a look at it can tell.
         """
-        return self._watcher.hear(self)
+        self._watcher.hear()
+        return not self._watcher.is_polled(self)
 
     def stop(self) -> None:
         """No longer interested."""
@@ -98,9 +112,11 @@ class Watcher:
     def __init__(self, reactor: Any, offload: Offload, use_inotify: bool = sys.platform == "linux") -> None:
         self._clock: IReactorTime = reactor
         self._offload = offload
-        self._watches: dict[FolderWatch, None] = {}
-        self._numbers: dict[int, FolderWatch] = {}
-        self._polled: dict[FolderWatch, None] = {}
+        self._watches: dict[Watch, None] = {}
+        self._numbers: dict[int, Watch] = {}
+        self._polled: dict[Watch, FolderWatch] = {}
+        self._unheard: dict[Watch, None] = {}
+        """Those for whose places the kernel has no watch, or not enough: all that are polled, and others."""
         self._timer: IDelayedCall | None = None
         self._kernel: KernelWatch | None = None
         if use_inotify:
@@ -135,17 +151,53 @@ class Watcher:
             self._numbers[number] = watch
         return watch
 
-    def hear(self, watch: FolderWatch) -> bool:
-        """Take what inotify has to tell by now; False when it tells nothing of this watch."""
+    def follow(self, watch: Watch, places: Sequence[str]) -> bool:
+        """Watch these directories for it, as they are called now, and no others any more.
+
+        Those that are not there are passed over; if the kernel has no watch left for some, this is said in the log.
+
+        Returns:
+            Whether there are any among them that were not watched before.
+        """
+        self._watches[watch] = None
+        before = self._numbers_of(watch)
+        now = set()
+        unheard = self._kernel is None
+        for place in places:
+            number = None if self._kernel is None else self._kernel.add(place)
+            if number is not None:
+                now.add(number)
+                self._numbers[number] = watch
+            elif os.path.isdir(place):  # noqa: PTH112 (no Path for each)
+                unheard = True
+                break
+        self._drop(before - now)
+        if unheard:
+            self._note_unheard(watch, places[0])
+        else:
+            self._unheard.pop(watch, None)
+        return not now <= before
+
+    def hear(self) -> None:
+        """Take what inotify has to tell by now."""
         while self._kernel is not None and self._kernel.read_some():
             pass
-        return watch not in self._polled
 
-    def forget(self, watch: FolderWatch) -> None:
+    def is_polled(self, watch: Watch) -> bool:
+        """Whether inotify tells nothing of it."""
+        return watch in self._polled
+
+    def forget(self, watch: Watch) -> None:
         """Stop watching; harmless a second time."""
-        self._watches.pop(watch, None)
-        self._polled.pop(watch, None)
-        for number in [number for number, each in self._numbers.items() if each is watch]:
+        for held in (self._watches, self._polled, self._unheard):
+            held.pop(watch, None)
+        self._drop(self._numbers_of(watch))
+
+    def _numbers_of(self, watch: Watch) -> set[int]:
+        return {number for number, each in self._numbers.items() if each is watch}
+
+    def _drop(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
             del self._numbers[number]
             if self._kernel is not None:
                 self._kernel.remove(number)
@@ -164,7 +216,7 @@ class Watcher:
     # -- inotify
 
     def _heard(self, events: list[Event]) -> None:
-        dirty: dict[FolderWatch, None] = {}
+        dirty: dict[Watch, None] = {}
         if any(event.overflow for event in events):
             self._log.info("more happened than inotify could tell: all open folders are listed again")
         for event in events:
@@ -175,7 +227,7 @@ class Watcher:
                 dirty[watch] = None
         self._tell(dirty)
 
-    def _tell(self, dirty: Iterable[FolderWatch]) -> None:
+    def _tell(self, dirty: Iterable[Watch]) -> None:
         for watch in dirty:
             if watch in self._watches:  # an earlier one may have stopped it
                 with self._log.failuresHandled("a watched folder could not be marked"):
@@ -183,15 +235,25 @@ class Watcher:
 
     # -- polling
 
+    def _note_unheard(self, watch: Watch, place: str) -> None:
+        """Say so once, until there are watches for all again."""
+        if not self._unheard:
+            self._log.info(
+                "{place} is polled, as is all else that there is no inotify watch for: what other programs do there is"
+                " seen some seconds later",
+                place=place,
+            )
+        self._unheard[watch] = None
+
     def _poll_instead(self, watch: FolderWatch) -> None:
-        self._log.info("{directory} is polled: there is no inotify watch for it", directory=watch.directories[0])
-        self._polled[watch] = None
+        self._note_unheard(watch, watch.directories[0])
+        self._polled[watch] = watch
         if self._timer is None:
             self._timer = self._clock.callLater(POLL_SECONDS, self._poll)
 
     def _poll(self) -> None:
         self._timer = None
-        watches = list(self._polled)
+        watches = list(self._polled.values())
         if watches:
             looked = self._offload.read("", _stamps, [watch.directories for watch in watches])
             looked.addCallback(self._polled_all, watches)

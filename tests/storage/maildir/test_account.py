@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable
@@ -23,6 +24,7 @@ from mailpost.storage.interfaces import IMailpostMailbox
 from mailpost.storage.maildir import account as account_module
 from mailpost.storage.maildir import behind, counting, scan, writing
 from mailpost.storage.maildir import folder as folder_module
+from mailpost.storage.maildir import folderlist as folderlist_module
 from mailpost.storage.maildir import looking as looking_module
 from mailpost.storage.maildir import mailbox as mailbox_module
 from mailpost.storage.maildir import reading as reading_module
@@ -454,6 +456,34 @@ class AccountTests(TestCase):
         )
         mailbox.release()
 
+    async def test_one_look_at_a_large_folder_that_changes_is_waited_for(self) -> None:
+        self.patch(looking_module, "PATIENCE", -1)
+        self.patch(looking_module, "LARGE", 2)
+        account = await self.account()
+        await account.append("INBOX", [NewMessage(MESSAGE)] * 3)
+        mailbox = await account.open("INBOX")
+        await later(0.05)
+        surveys: list[Any] = []
+        real = survey_module.survey
+
+        def restless(*values: Any) -> Any:
+            found = yield from real(*values)
+            found.steady = bool(surveys)  # but for the first one
+            surveys.append(found)
+            return found
+
+        self.patch(reading_module, "survey", restless)
+        first = min((self.place / "ann" / "cur").iterdir())
+        first.rename(first.with_name(first.name + "F"))
+        await mailbox.refresh()
+        self.assertEqual(len(surveys), 1)
+        self.assertTrue(mailbox.restless)
+        while mailbox.restless:
+            await later(0.01)
+        await mailbox.refresh()
+        self.assertEqual([FLAGGED in flags for flags in mailbox.live.flags], [True, False, False])
+        mailbox.release()
+
     async def test_who_waits_for_a_look_that_fails_asks_again(self) -> None:
         account = await self.account()
         mailbox = await account.open("INBOX")
@@ -476,13 +506,34 @@ class AccountTests(TestCase):
         mailbox.release()
 
     async def test_a_list_of_folders_shows_what_others_made(self) -> None:
-        self.patch(account_module, "LOOK_SECONDS", -1)
+        self.patch(folderlist_module, "LOOK_SECONDS", -1)
         account = await self.account()
         for place in ("cur", "new", "tmp"):
             (self.place / "ann" / self.directory("Theirs") / place).mkdir(parents=True)
         await account.refresh()
         self.assertIn("Theirs", [folder.name for folder in account.folders()])
         self.assertEqual((await account.status("Theirs")).messages, 0)
+
+    async def test_an_empty_folder_that_others_make_anew_is_watched(self) -> None:
+        """Nothing is heard of its own directories: they are still open."""
+        account = await self.account()
+        await account.create("Work")
+        mailbox = await account.open("Work")
+        place = self.place / "ann" / self.directory("Work")
+        for _ in range(2):
+            shutil.rmtree(place)
+            for name in ("new", "tmp", "cur"):
+                (place / name).mkdir(parents=True)
+            await account.refresh()
+            await mailbox.refresh()
+            before = len(mailbox.live.uids)
+            (place / "new" / f"{before}.x").write_bytes(MESSAGE)
+            await mailbox.refresh()
+            self.assertEqual(len(mailbox.live.uids), 1)
+            (place / "cur").joinpath(f"{before}.x:2,").unlink()
+            await mailbox.refresh()
+            self.assertEqual(len(mailbox.live.uids), 0)
+        mailbox.release()
 
     async def test_a_directory_that_others_replace_is_not_written_into_unseen(self) -> None:
         account = await self.account()

@@ -12,7 +12,7 @@ import pytest
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.flags import DELETED, intern_flags
 from mailpost.storage.index import changes
-from mailpost.storage.maildir import behind, scan, writing
+from mailpost.storage.maildir import behind, scan, tree, writing
 from mailpost.storage.maildir.uidlist import UidEntry, read_uidlist, write_uidlist
 
 from .lanes import MESSAGE, Bench
@@ -105,6 +105,35 @@ def test_uids_that_another_server_gives_meanwhile_are_kept(bench: Bench) -> None
     assert names == {uid: name.partition(":")[0] for uid, name in before.items()} | {
         first + at: base for at, base in enumerate(others)
     }
+
+
+def test_many_that_another_server_has_numbered_keep_their_uids(bench: Bench) -> None:
+    root = bench.root / ".Theirs"
+    for place in ("cur", "new", "tmp"):
+        (root / place).mkdir(parents=True)
+    names = [f"{number:04}.x" for number in range(MANY)]
+    kept, later = names[: MANY - 100], names[MANY - 100 :]
+    uids = {name: 2 * MANY - 2 * at for at, name in enumerate(kept)}  # the oldest has the highest one
+    for number, name in enumerate(names):
+        path = root / ("new" if number % 9 == 0 else "cur") / (name if number % 9 == 0 else f"{name}:2,S")
+        path.write_bytes(STORED)
+        os.utime(path, (number, number))
+    lines = sorted((uid, name) for name, uid in uids.items())
+    lines.append((3 * MANY, "gone.x"))
+    text = f"3 V7 N{3 * MANY + 5}\n" + "".join(f"{uid} :{name}\n" for uid, name in lines)
+    (root / "dovecot-uidlist").write_text(text)
+    bench.do(tree.sync_tree)
+    number, jobs, between = bench.number("Theirs"), 0, list[int]()
+    while bench.do(scan.look, number):
+        jobs += 1
+        between.append(len(bench.names("Theirs")))
+    assert jobs > 3
+    assert between == sorted(between)
+    assert bench.lane.folder(number).row.uidvalidity == 7
+    found = {name.partition(":")[0]: uid for uid, name in bench.names("Theirs").items()}
+    assert {name: found[name] for name in kept} == uids
+    assert [found[name] for name in later] == list(range(3 * MANY + 5, 3 * MANY + 105)), "by age, above all it gave"
+    assert bench.cur(".Theirs") == sorted(bench.names("Theirs").values())
 
 
 def test_many_are_expunged_in_several_jobs_and_their_files_removed_behind(

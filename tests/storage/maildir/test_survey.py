@@ -205,8 +205,36 @@ def test_what_is_missing_while_others_are_renamed_is_not_gone(bench: Bench, monk
     assert list(bench.names()) == [2]
 
 
+def test_a_name_that_is_shown_twice_by_a_rename_is_not_looked_into(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder does not stand still: the next look tells, and this one is to be quick."""
+    bench.append(MESSAGE, MESSAGE)
+    settle(bench)
+    files = bench.lane.own_files(bench.lane.folder(bench.number()))
+    real, listings = type(files).listing, 0
+
+    def restless(self: object) -> object:
+        nonlocal listings
+        listings += 1
+        path = min((bench.root / "cur").iterdir())
+        listing = real(files)
+        path.rename(path.with_name(base_of(path.name) + ":2,S"))
+        listing.repeated.append(f"cur/{path.name}")
+        return listing
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(files), "listing", restless)
+        found = surveyed(bench)
+    assert listings == 1
+    assert (found.steady, found.twins) == (False, [])
+    applied(bench, found)
+    settle(bench)
+    assert list(bench.names()) == [1, 2]
+
+
 def test_many_renames_are_taken_note_of_in_several_jobs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan, "SLICE", 0.0005)
+    monkeypatch.setattr(scan, "SLICE", 0.0001)
     bench.append(*[MESSAGE] * 300)
     for path in (bench.root / "cur").iterdir():
         path.rename(path.with_name(path.name + "S"))
