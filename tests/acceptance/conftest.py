@@ -12,7 +12,7 @@ import pytest
 
 from tests.acceptance import dovecot
 from tests.acceptance.server import Twistd, configured, mailpost
-from tests.corpus import messages
+from tests.corpus import a_round, messages
 
 
 def corpus_folder(made: Path) -> Path:
@@ -48,6 +48,21 @@ def server(tmp_path: Path) -> Iterator[Twistd]:
     """A fresh server with the users ann and bob."""
     with configured(tmp_path, users=("ann", "bob")) as running:
         yield running
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> Iterator[Twistd]:
+    """A fresh server: ann's INBOX holds `a_round`, message n with UID n."""
+    letters = tmp_path / "letters"
+    letters.mkdir()
+    for number, octets in enumerate(a_round()):
+        (letters / f"{number:05}.eml").write_bytes(octets)
+    server = configured(tmp_path)
+    config = str(tmp_path / "mailpost.toml")
+    done = mailpost("import", "ann", str(letters), "--folder", "INBOX", "--config", config)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with server:
+        yield server
 
 
 @pytest.fixture
