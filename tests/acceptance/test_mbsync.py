@@ -21,7 +21,7 @@ from tests.corpus import messages
 
 pytestmark = pytest.mark.skipif(shutil.which("mbsync") is None, reason="mbsync (package isync) is not installed")
 
-MOST = 10_000 if os.environ.get("MAILPOST_CORPUS") and os.environ.get("MAILPOST_ALL") else 200
+MOST = 10_000 if os.environ.get("MAILPOST_CORPUS") and os.environ.get("MAILPOST_ALL") else 500
 FOLDERS = ("INBOX", "Lists", "Lists/Entwürfe & more")
 _CONFIG = """\
 IMAPStore far
