@@ -9,6 +9,7 @@ import hashlib
 import os
 import re
 import shutil
+import socket
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -60,6 +61,8 @@ def digest(octets: bytes) -> str:
 def connected(server: Twistd) -> IMAPClient:
     client = IMAPClient("127.0.0.1", server.port, ssl=False, timeout=30)
     client.login("ann", "pass")
+    # Without it the line end after each literal waits for the server's delayed acknowledgement: 40 ms.
+    client.socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return client
 
 
