@@ -50,6 +50,30 @@ def server(tmp_path: Path) -> Iterator[Twistd]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def filled_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the server of `filled` has before it runs, made once."""
+    folder = tmp_path_factory.mktemp("filled")
+    letters = folder / "letters"
+    letters.mkdir()
+    for number, octets in enumerate(a_round()):
+        (letters / f"{number:05}.eml").write_bytes(octets)
+    configured(folder)
+    config = str(folder / "mailpost.toml")
+    done = mailpost("import", "ann", str(letters), "--folder", "INBOX", "--config", config)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture
+def filled(tmp_path: Path, filled_folder: Path) -> Iterator[Twistd]:
+    """A fresh server: ann's INBOX holds `a_round`, message n with UID n; each is a file in the folder letters, too."""
+    folder = tmp_path / "filled"
+    shutil.copytree(filled_folder, folder)
+    with configured(folder, users=()) as server:
+        yield server
+
+
 @pytest.fixture
 def filled(tmp_path: Path) -> Iterator[Twistd]:
     """A fresh server: ann's INBOX holds `a_round`, message n with UID n."""

@@ -18,7 +18,7 @@ import pytest
 from imapclient import IMAPClient
 
 from tests.acceptance.server import Twistd
-from tests.corpus import messages
+from tests.corpus import a_round, messages
 
 LETTERS = [octets for octets in messages() if octets]
 
@@ -125,6 +125,43 @@ def test_folders_are_the_same_for_both(pair: tuple[IMAPClient, IMAPClient]) -> N
     assert "Done/Größe" not in [name for _, _, name in other.list_folders()]
     uses = {name: flags for flags, _, name in other.list_folders()}
     assert rb"\Sent" in uses["Sent"] and rb"\Trash" in uses["Trash"]
+
+
+def test_a_round(server: Twistd) -> None:
+    """Every one of many messages is added, marked, searched for, copied, moved and removed."""
+    letters = a_round()
+    client, other = connected(server), connected(server)
+    for begin in range(0, len(letters), 250):
+        batch = [{"msg": octets, "flags": [b"$Work"]} for octets in letters[begin : begin + 250]]
+        client.multiappend("INBOX", batch)
+    client.select_folder("INBOX")
+    uids = client.search()
+    rows = client.fetch(uids, ["BODY.PEEK[]", "FLAGS", "RFC822.SIZE"])
+    assert [rows[uid][b"BODY[]"] for uid in uids] == letters
+    assert [rows[uid][b"RFC822.SIZE"] for uid in uids] == list(map(len, letters))
+    assert all(b"$Work" in row[b"FLAGS"] for row in rows.values())
+
+    big = [uid for uid, octets in zip(uids, letters, strict=True) if len(octets) > 5000]
+    assert client.search(["LARGER", 5000]) == big
+    for uid in uids[::2]:
+        client.add_flags([uid], [rb"\Seen"], silent=True)
+    assert client.search(["SEEN", "KEYWORD", "$Work"]) == uids[::2]
+    other.select_folder("INBOX", readonly=True)
+    assert other.search("UNSEEN") == uids[1::2]
+
+    client.copy(uids, "Archive")
+    client.move(uids[:100], "Sent")
+    client.delete_messages(uids[100:150])
+    client.uid_expunge(uids[100:150])
+    assert client.search() == other.search() == uids[150:]
+    for folder, wanted in (("Archive", letters), ("Sent", letters[:100])):
+        other.select_folder(folder, readonly=True)
+        there = other.fetch(other.search(), ["BODY.PEEK[]", "FLAGS"])
+        assert [row[b"BODY[]"] for row in there.values()] == wanted
+        assert [rb"\Seen" in row[b"FLAGS"] for row in there.values()] == [n % 2 == 0 for n in range(len(wanted))]
+    client.logout()
+    other.logout()
+    assert "Traceback" not in server.log.read_text()
 
 
 def test_every_message_is_the_file_octet_for_octet(library: Twistd) -> None:
