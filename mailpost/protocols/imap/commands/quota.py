@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from mailpost.mail.errors import ErrorKind, MailError
-from mailpost.mail.foldertree import known_name
+from mailpost.mail.foldertree import canonical_name, known_name
 from mailpost.protocols.imap.commands.context import Context, utf8_names
 from mailpost.storage.offload import settled
 from mailpost.storage.records import QuotaLimit, Usage
@@ -26,11 +26,11 @@ async def get_quota(context: Context, command: GetQuota) -> None:
 
 
 async def get_quota_root(context: Context, command: GetQuotaRoot) -> None:
-    """GETQUOTAROOT, of a folder that there is."""
+    """GETQUOTAROOT, of a folder that there is or could be."""
     account = context.account
     name = known_name(command.mailbox, account.separator)
     if not any(folder.name == name for folder in account.folders()):
-        raise MailError(ErrorKind.NO_SUCH_FOLDER, "There is no such mailbox")
+        name = canonical_name(name, account.separator)
     if account.quota_limit:
         context.write([quotaroot_line(name, [ROOT], utf8_names(context)), await _quota(account)])
     else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from mailpost.storage.memory import MemoryStore
 from mailpost.storage.records import QuotaLimit
 from mailpost.wire.imap.structures import summarise
@@ -26,7 +28,18 @@ def test_usage_and_limit():
     assert client.lines(b"GETQUOTAROOT inbox") == [b'* QUOTAROOT INBOX ""', told, b"a OK GETQUOTAROOT completed"]
     assert client.lines(b'GETQUOTA ""') == [told, b"a OK GETQUOTA completed"]
     assert client.lines(b"GETQUOTA other")[-1].startswith(b"a NO [NONEXISTENT]")
-    assert client.lines(b"GETQUOTAROOT Nowhere")[-1].startswith(b"a NO [NONEXISTENT]")
+
+
+@pytest.mark.parametrize("limit", [None, 100])
+def test_a_folder_need_not_be_there_yet(limit):
+    """RFC: 9208 §4.1.2: so a client learns which root a folder will have."""
+    client = Client(limited(None, limit) if limit else account())
+    root = b' ""' if limit else b""
+    answer = client.lines(b"GETQUOTAROOT Nowhere/yet")
+    assert answer[0] == b"* QUOTAROOT Nowhere/yet" + root
+    assert answer[-1] == b"a OK GETQUOTAROOT completed"
+    assert not any(folder.name.startswith("Nowhere") for folder in client.account.folders())
+    assert client.lines(b"GETQUOTAROOT a//b")[-1].startswith(b"a NO [CANNOT]")
 
 
 def test_only_what_is_limited_is_told():
