@@ -108,13 +108,17 @@ def _select_parameter(reader: Reader) -> QuickResync | None:
     reader.space()
     modseq = reader.number64("a mod-sequence", least=1)
     known, matched = None, None
-    if reader.accept(b" ") and reader.peek() != b"(":
+    more = reader.accept(b" ")
+    if more and reader.peek() != b"(":
         known = reader.sequence_set("a set of UIDs", star=False)
-        reader.accept(b" ")
-    if reader.accept(b"("):
+        more = reader.accept(b" ")
+    if more:
+        reader.expect(b"(")
         numbers = reader.sequence_set("a set of sequence numbers", star=False)
         reader.space()
         matched = numbers, reader.sequence_set("a set of UIDs", star=False)
+        if len(numbers.resolve(0)) != len(matched[1].resolve(0)):
+            raise ParseError("Expected as many UIDs as sequence numbers")
         reader.expect(b")")
     reader.expect(b")")
     return QuickResync(uidvalidity, modseq, known, matched)

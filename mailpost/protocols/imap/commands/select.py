@@ -9,7 +9,7 @@ from __future__ import annotations
 from mailpost.mail.uidset import UidSet
 from mailpost.protocols.imap.commands.context import Completed, Context
 from mailpost.protocols.imap.commands.folderlines import announce
-from mailpost.protocols.imap.commands.vanished import known_up_to, tell_vanished
+from mailpost.protocols.imap.commands.vanished import all_ever, known_up_to, tell_vanished
 from mailpost.protocols.imap.selected import SelectedMailbox, uid_required
 from mailpost.storage.offload import settled
 from mailpost.wire.imap.commands import Close, ParseError, QuickResync, Select, Unselect
@@ -76,7 +76,7 @@ async def _resynchronise(context: Context, selected: SelectedMailbox, known: Qui
     live = selected.live
     if known.uidvalidity != live.uidvalidity or not selected.keeps_modseq:
         return
-    asked = UidSet.of_ranges([(1, live.uidnext - 1)]) if live.uidnext > 1 else UidSet()
+    asked = all_ever(live)
     if known.known_uids is not None:
         asked &= known.known_uids.resolve(0)
     unknown = asked

@@ -8,6 +8,7 @@ from __future__ import annotations
 from mailpost.mail.uidset import UidSet
 from mailpost.protocols.imap.commands.context import Context
 from mailpost.protocols.imap.selected import SelectedMailbox
+from mailpost.storage.live import LiveMailbox
 from mailpost.storage.offload import settled
 from mailpost.wire.imap.responses import vanished_line
 
@@ -21,11 +22,16 @@ async def tell_vanished(context: Context, asked: UidSet, since: int) -> None:
     assert selected is not None
     remembered = await settled(selected.mailbox.vanished(since))
     selected.catch_up()
-    if remembered is None:
-        remembered = asked - UidSet.of(selected.live.uids)
+    if remembered is None:  # all that is not there, but nothing that has never been
+        remembered = all_ever(selected.live) - UidSet.of(selected.live.uids)
     gone = (remembered & asked) - UidSet.of(selected.view.ghosts)
     if gone:
         context.write(vanished_line(gone, earlier=True))
+
+
+def all_ever(live: LiveMailbox) -> UidSet:
+    """All UIDs that messages have or had."""
+    return UidSet(((1, live.uidnext - 1),)) if live.uidnext > 1 else UidSet()
 
 
 def known_up_to(selected: SelectedMailbox, match: tuple[UidSet, UidSet]) -> int:

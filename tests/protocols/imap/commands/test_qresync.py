@@ -111,6 +111,17 @@ def test_where_expunges_are_forgotten_all_that_is_missing_is_told():
     assert not [line for line in lines if b"VANISHED" in line]
 
 
+def test_what_has_never_been_has_not_vanished():
+    made = account(5)
+    _, modseq = known(made)
+    expunge(made, "2")
+    client = returning(made)
+    client.says("SELECT INBOX")
+    client.selected.mailbox.vanished = lambda since: None
+    assert client.lines(f"UID FETCH 1:100 (FLAGS) (CHANGEDSINCE {modseq} VANISHED)")[0] == b"* VANISHED (EARLIER) 2"
+    assert client.lines(f"UID FETCH 6:100 (FLAGS) (CHANGEDSINCE {modseq} VANISHED)") == [b"a OK FETCH completed"]
+
+
 def test_fetch_tells_what_vanished_first():
     made = account(5)
     _, modseq = known(made)
