@@ -79,12 +79,18 @@ def decode_charset(octets: bytes, charset: str = "us-ascii") -> str:
     return octets.decode(codec, "replace")
 
 
+_NOT_ASCII = bytes(range(0x80, 0x100))
+
+
 def _guessed(octets: bytes) -> str:
-    """UTF-8 if it is that, else Windows-1252."""
+    """UTF-8 if it is that, or was before it was damaged; else Windows-1252."""
     try:
         return octets.decode("utf-8")
     except UnicodeDecodeError:
-        return octets.decode("cp1252", "replace")
+        text = octets.decode("utf-8", "replace")
+        damaged = text.count("\ufffd")
+        whole = len(text) - damaged - len(octets.translate(None, _NOT_ASCII))
+        return text if whole > damaged else octets.decode("cp1252", "replace")
 
 
 # ------------------------------------------------------------------------------------------ transfer encodings

@@ -34,6 +34,8 @@ from mailpost.mail.encodings import (
         (b"\xc4\xe3\x81\x30\x89\x38", "gb2312", "你ß"),
         (b"+AOQ-", "utf-7", "ä"),
         ("ä".encode(), "no-such", "ä"),
+        ("Grüße, Jörg".encode() + b"\xc3", "utf-8", "Grüße, Jörg\ufffd"),
+        ("é".encode() + b"\xe9\xe9", "utf-8", "Ã©éé"),
         (b"abc", "rot13", "abc"),
         (b"abc", "base64", "abc"),
         (b"\\u0041", "unicode_escape", "\\u0041"),
