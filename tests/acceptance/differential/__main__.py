@@ -26,7 +26,7 @@ def main() -> int:
     report = run(given.first, given.second, iter(range(given.seed, given.seed + given.sessions)), given.seconds)
     if given.verbose:
         for connection, command in report.trail:
-            shown = (each if isinstance(each, bytes) else len(each.octets) for each in command)
+            shown = (each if isinstance(each, bytes) else repr(each)[:40] for each in command)
             sys.stdout.write(f"{connection} {' '.join(map(str, shown))}\n")
     sys.stdout.write(f"{report}\n")
     return 1 if report.differences else 0

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import socket
+import zlib
+from binascii import b2a_base64
 from dataclasses import dataclass, field
+from typing import Any
 
 Value = bytes | None | list["Value"]
 """An atom, string or literal; NIL; a parenthesised list."""
@@ -12,13 +15,24 @@ Value = bytes | None | list["Value"]
 
 @dataclass(frozen=True)
 class Literal:
-    """A literal in a command; with `plus` it follows at once."""
+    """A literal in a command; with `plus` it follows at once, with `eight` it is a literal8."""
 
     octets: bytes
     plus: bool = False
+    eight: bool = False
+    claimed: int = 0
+    """A size that no server takes; nothing follows."""
 
 
-Pieces = tuple[bytes | Literal, ...]
+@dataclass(frozen=True)
+class Line:
+    """A line that answers the server's continuation request, as of IDLE and AUTHENTICATE."""
+
+    octets: bytes
+
+
+Piece = bytes | Literal | Line
+Pieces = tuple[Piece, ...]
 """A command without its tag."""
 
 
@@ -38,57 +52,136 @@ class HungUpError(Exception):
     """The server closed the connection."""
 
 
-class Client:
-    """One connection."""
+class Wire:
+    """Octets to a server and back, with DEFLATE on them when that is agreed. RFC: 4978 §3"""
 
-    def __init__(self, host: str, port: int, timeout: float = 10) -> None:
+    def __init__(self, host: str, port: int, timeout: float) -> None:
         self._socket = socket.create_connection((host, port), timeout)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._file = self._socket.makefile("rb")
+        self._deflate: Any = None
+        self._inflate: Any = None
+        self._here = bytearray()
+
+    def compress(self) -> None:
+        """All that follows is compressed."""
+        self._deflate = zlib.compressobj(wbits=-15)
+        self._inflate = zlib.decompressobj(wbits=-15)
+
+    def uncompress(self) -> None:
+        """What follows is plain again. RFC: 8437 §4.1"""
+        self._deflate = self._inflate = None
+
+    def send(self, octets: bytes) -> None:
+        """Send, in one piece."""
+        if self._deflate is not None:
+            octets = self._deflate.compress(octets) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
+        self._socket.sendall(octets)
+
+    def line(self) -> bytes:
+        """A line with its CRLF."""
+        looked = 0
+        while (end := self._here.find(b"\n", looked)) < 0:
+            looked = len(self._here)
+            self._more()
+        return self._take(end + 1)
+
+    def read(self, count: int) -> bytes:
+        """So many octets."""
+        while len(self._here) < count:
+            self._more()
+        return self._take(count)
+
+    def close(self) -> None:
+        """Leave without a word."""
+        self._socket.close()
+
+    def _take(self, count: int) -> bytes:
+        taken = bytes(self._here[:count])
+        del self._here[:count]
+        return taken
+
+    def _more(self) -> None:
+        octets = self._socket.recv(1 << 16)
+        if not octets:
+            raise HungUpError
+        self._here += self._inflate.decompress(octets) if self._inflate is not None else octets
+
+
+class Client:
+    """One connection.
+
+    Words in commands stand for what differs between servers: `@USER`, `@PASSWORD` and `@PLAIN` (RFC 4616) for who logs
+    in, `@UIDVALIDITY` and `@MODSEQ` for what SELECT told last: of the mailbox that the command enters, or else of the
+    one that is selected.
+    """
+
+    def __init__(self, host: str, port: int, user: str, password: str, timeout: float = 10) -> None:
+        self._wire = Wire(host, port, timeout)
         self._number = 0
-        self._entering = False
-        self.modseq = b"1"
-        """The last HIGHESTMODSEQ that SELECT told."""
+        self._entering = b""
+        plain = b"\0%b\0%b" % (user.encode(), password.encode())
+        self._words = {
+            b"@USER": user.encode(),
+            b"@PASSWORD": password.encode(),
+            b"@PLAIN": b2a_base64(plain, newline=False),
+            b"@UIDVALIDITY": b"1",
+            b"@MODSEQ": b"1",
+        }
+        self._known: dict[bytes, dict[bytes, bytes]] = {}
+        """What SELECT told last, by mailbox."""
         self.greeting = self._line()
 
     def close(self) -> None:
         """Leave without a word."""
-        self._file.close()
-        self._socket.close()
+        self._wire.close()
 
-    def run(self, *pieces: bytes | Literal) -> Answer:
-        """Send one command and gather the answer. `@MODSEQ` in it stands for `modseq`."""
+    def run(self, *pieces: Piece) -> Answer:
+        """Send one command and gather the answer."""
         self._number += 1
         tag = b"t%d" % self._number
         answer = Answer()
-        self._entering = isinstance(pieces[0], bytes) and pieces[0].upper().startswith((b"SELECT", b"EXAMINE"))
+        first = pieces[0].upper() if isinstance(pieces[0], bytes) else b""
+        entered = _ENTERING.match(first)
+        self._entering = entered[1] if entered else b""
+        words = {**self._words, **self._known.get(self._entering, {})}
         try:
-            if self._send(tag + b" ", pieces, tag, answer):
+            if self._send(tag + b" ", pieces, tag, answer, words):
                 while not self._took(tag, answer):
                     pass
         except TimeoutError:
             answer.status = b"silence"
         except (HungUpError, OSError):
             answer.status = b"closed"
+        if answer.status == b"OK":
+            if entered:
+                self._known[self._entering] = {key: self._words[key] for key in (b"@UIDVALIDITY", b"@MODSEQ")}
+            elif first.startswith(b"COMPRESS"):
+                self._wire.compress()
+            elif first == b"UNAUTHENTICATE":
+                self._wire.uncompress()
         return answer
 
-    def _send(self, start: bytes, pieces: Pieces, tag: bytes, answer: Answer) -> bool:
-        """Whether all was sent; False if a literal was refused, and then the answer is complete."""
+    def _send(self, start: bytes, pieces: Pieces, tag: bytes, answer: Answer, words: dict[bytes, bytes]) -> bool:
+        """Whether all was sent; False if the server did not want the rest, and then the answer is complete."""
         out = start
         for piece in pieces:
             if isinstance(piece, bytes):
-                out += piece.replace(b"@MODSEQ", self.modseq)
+                out += _fill(piece, words)
                 continue
-            out += b"{%d%b}\r\n" % (len(piece.octets), b"+" if piece.plus else b"")
-            if not piece.plus:
-                self._socket.sendall(out)
+            if isinstance(piece, Literal):
+                size = piece.claimed or len(piece.octets)
+                out += b"%b{%d%b}" % (b"~" * piece.eight, size, b"+" * piece.plus)
+            out += b"\r\n"
+            if isinstance(piece, Line) or not piece.plus:
+                self._wire.send(out)
                 out = b""
                 while (taken := self._took(tag, answer)) is False:
                     pass
                 if taken:
                     return False
-            out += piece.octets
-        self._socket.sendall(out + b"\r\n")
+                assert not (isinstance(piece, Literal) and piece.claimed), "the server waits for too much"
+            out += piece.octets if isinstance(piece, Literal) else _fill(piece.octets, words)
+        self._wire.send(out + b"\r\n")
         return True
 
     def _took(self, tag: bytes, answer: Answer) -> bool | None:
@@ -99,11 +192,10 @@ class Client:
         if not line.startswith((b"* ", tag + b" ")):
             raise AssertionError(f"no response: {line!r}")
         values = parse(line)
-        entering = self._entering
         if line.startswith(b"* "):
             answer.untagged.append(values[1:])
-            if entering and len(values) > 2 and isinstance(values[2], list) and values[2][:1] == [b"HIGHESTMODSEQ"]:
-                self.modseq = bytes(values[2][1] or b"")  # type: ignore[arg-type]
+            if self._entering and len(values) > 2 and isinstance(values[2], list):
+                self._learn(values[2])
             return False
         answer.status = bytes(values[1] or b"")  # type: ignore[arg-type]
         if len(values) > 2 and isinstance(values[2], list):
@@ -111,20 +203,29 @@ class Client:
         answer.text = line
         return True
 
+    def _learn(self, code: list[Value]) -> None:
+        if code[:1] == [b"UIDVALIDITY"] and isinstance(code[1], bytes):
+            self._words[b"@UIDVALIDITY"] = code[1]
+        elif code[:1] == [b"HIGHESTMODSEQ"] and isinstance(code[1], bytes):
+            self._words[b"@MODSEQ"] = code[1]
+
     def _line(self) -> bytes:
         """A response with its literals, without the CRLF at its end."""
         whole = b""
         while True:
-            line = self._file.readline()
-            if not line.endswith(b"\r\n"):
-                raise HungUpError
-            whole += line
-            announced = re.search(rb"\{(\d+)\}\r\n\Z", line)
+            whole += self._wire.line()
+            announced = re.search(rb"\{(\d+)\}\r\n\Z", whole)
             if announced is None:
                 return whole[:-2]
-            whole += self._file.read(int(announced[1]))
+            whole += self._wire.read(int(announced[1]))
 
 
+def _fill(text: bytes, words: dict[bytes, bytes]) -> bytes:
+    return _WORD.sub(lambda found: words[found[0]], text) if b"@" in text else text
+
+
+_WORD = re.compile(rb"@(?:USER|PASSWORD|PLAIN|UIDVALIDITY|MODSEQ)\b")
+_ENTERING = re.compile(rb'(?:SELECT|EXAMINE) ("(?:\\.|[^"])*"|\S+)')
 _TEXTS = re.compile(rb"(?:\*|\S+) (?:OK|NO|BAD|BYE|PREAUTH)(?: |\Z)", re.I)
 _ATOM = re.compile(rb'(?:\[[^\]]*\](?:<\d+>)?|[^\s()"\[\]])+')
 _ATOM_OUTSIDE = re.compile(rb'(?:\[[^\]]*\](?:<\d+>)?|[^\s()"\[])+')

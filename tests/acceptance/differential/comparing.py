@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tests.acceptance.differential.answers import Client, Literal, Pieces
+from tests.acceptance.differential.extensions import spoken_of
 from tests.acceptance.differential.known import excused
-from tests.acceptance.differential.normal import Seen, View
+from tests.acceptance.differential.normal import Identities, Seen, View
 from tests.acceptance.differential.sessions import Sessions
 
 COMMANDS_OF_A_SESSION = 60
@@ -31,21 +32,27 @@ class Peer:
         host, port, user, password = text.split(":", 3)
         return cls(host, int(port), user, password)
 
+    def connection(self) -> Client:
+        """A connection, not logged in."""
+        return Client(self.host, self.port, self.user, self.password)
+
     def client(self) -> Client:
         """A connection, logged in."""
-        client = Client(self.host, self.port)
-        answer = client.run(b"LOGIN %b %b" % (self.user.encode(), self.password.encode()))
+        client = self.connection()
+        answer = client.run(b"LOGIN @USER @PASSWORD")
         assert answer.status == b"OK", answer
         return client
 
     def capabilities(self) -> set[bytes]:
-        """What it announces to who is logged in."""
+        """What it announces to who is logged in, without the size behind APPENDLIMIT."""
         client = self.client()
-        found = {
-            bytes(each) for values in client.run(b"CAPABILITY").untagged for each in values if isinstance(each, bytes)
-        }
+        (values,) = client.run(b"CAPABILITY").untagged
         client.close()
-        return found
+        return {
+            b"APPENDLIMIT" if each.startswith(b"APPENDLIMIT=") else each
+            for each in values[1:]
+            if isinstance(each, bytes)
+        }
 
     def emptied(self) -> None:
         """Delete everything but an empty INBOX."""
@@ -100,21 +107,34 @@ class Report:
     """What a run has done and found."""
 
     commands: Counter[str] = field(default_factory=Counter)
+    capabilities: set[str] = field(default_factory=set)
+    """Which both announce."""
     extensions: Counter[str] = field(default_factory=Counter)
+    """Commands by the capability that they use."""
+    modes: Counter[str] = field(default_factory=Counter)
+    """Commands of a connection that had enabled something."""
     known: Counter[str] = field(default_factory=Counter)
     differences: list[Difference] = field(default_factory=list)
     sessions: int = 0
     trail: list[tuple[int, Pieces]] = field(default_factory=list)
     """The commands of the last session."""
 
+    def count(self, command: Pieces, enabled: frozenset[bytes]) -> None:
+        """Take note of what a command uses."""
+        self.commands[_name(command)] += 1
+        self.extensions.update(spoken_of(command))
+        self.modes.update(each.decode() for each in enabled)
+
     def __str__(self) -> str:
         used = ", ".join(f"{name} {count}" for name, count in self.commands.most_common())
         of_extensions = ", ".join(f"{name} {count}" for name, count in self.extensions.most_common())
+        modes = ", ".join(f"{name} {count}" for name, count in self.modes.most_common())
         excuses = "".join(f"\n  {count} x {name}" for name, count in self.known.most_common())
         found = "".join(f"\n{each}" for each in self.differences[:_SHOWN])
         return (
             f"{self.sessions} sessions, {self.commands.total()} commands: {used}\n"
             f"extensions: {of_extensions}\n"
+            f"commands with what was enabled: {modes}\n"
             f"known differences: {self.known.total()}{excuses}\ndifferences: {len(self.differences)}{found}"
         )
 
@@ -124,22 +144,60 @@ def _name(command: Pieces) -> str:
     return b" ".join(words[: 2 if words[:1] == [b"UID"] else 1]).decode("ascii", "replace")
 
 
+class Place:
+    """A connection to each of two servers, which are told the same."""
+
+    def __init__(self, first: Peer, second: Peer, identities: tuple[Identities, ...]) -> None:
+        self._clients = (first.connection(), second.connection())
+        self._views = tuple(View(each) for each in identities)
+
+    @property
+    def enabled(self) -> frozenset[bytes]:
+        """What both have enabled."""
+        return self._views[0].enabled & self._views[1].enabled
+
+    def leave(self) -> None:
+        """Close both."""
+        for client in self._clients:
+            client.close()
+
+    def compared(self, command: Pieces) -> Difference | None:
+        """Run a command on both. What one of them tells later is waited for: a NOOP follows where they differ."""
+        answers = [client.run(*command) for client in self._clients]
+        ours, theirs = (view.seen(command, answer) for view, answer in zip(self._views, answers, strict=True))
+        if ours != theirs:
+            self._also((ours, theirs), b"NOOP")
+        if numbers := max(view.unnamed() for view in self._views):
+            self._also((ours, theirs), b"FETCH " + numbers + b" (UID)")
+        return None if ours == theirs else Difference(command, ours, theirs)
+
+    def _also(self, both: tuple[Seen, ...], command: bytes) -> None:
+        for client, view, seen in zip(self._clients, self._views, both, strict=True):
+            view.also(seen, client.run(command))
+
+
 def session(seed: int, first: Peer, second: Peer, report: Report, length: int = COMMANDS_OF_A_SESSION) -> None:
     """Run one session on both; it ends at the first difference, known or not, that leads them apart."""
     for peer in (first, second):
         peer.emptied()
-    source = Sessions(seed, first.capabilities() & second.capabilities())
-    clients = [(first.client(), second.client()) for _ in range(source.connections + 1)]
-    views = [(View(), View()) for _ in clients]
+    both = first.capabilities() & second.capabilities()
+    report.capabilities = {each.decode().upper() for each in both}
+    source = Sessions(seed, both)
+    identities = tuple(Identities(b"OBJECTID" in both) for _ in (first, second))
+    places = [Place(first, second, identities) for _ in range(source.connections + 1)]
     report.sessions += 1
     report.trail.clear()
     try:
-        for step, (connection, command, kind) in enumerate(_commands(source, length)):
-            report.commands[_name(command)] += 1
-            if kind.isupper():
-                report.extensions[kind] += 1
+        for step, (connection, command) in enumerate(_commands(source, length)):
+            place = places[connection]
+            report.count(command, place.enabled)
             report.trail.append((connection, command))
-            found = _compared(command, clients[connection], views[connection])
+            for each in identities:
+                each.step = step
+            found = place.compared(command)
+            if command == (b"LOGOUT",):
+                place.leave()
+                places[connection] = Place(first, second, identities)
             if found is None:
                 continue
             excuses = excused(command, found.ours, found.theirs)
@@ -151,28 +209,14 @@ def session(seed: int, first: Peer, second: Peer, report: Report, length: int = 
             if any(excuse.leads_apart for excuse in excuses):
                 return
     finally:
-        for pair in clients:
-            for client in pair:
-                client.close()
+        for place in places:
+            place.leave()
 
 
-def _commands(source: Sessions, length: int) -> Iterator[tuple[int, Pieces, str]]:
-    yield from ((connection, command, "opening") for connection, command in source.opening())
+def _commands(source: Sessions, length: int) -> Iterator[tuple[int, Pieces]]:
+    yield from source.opening()
     for _ in range(length):
         yield source.command()
-
-
-def _compared(command: Pieces, clients: tuple[Client, Client], views: tuple[View, View]) -> Difference | None:
-    """Run a command on both. What one of them tells later is waited for: a NOOP follows where they differ."""
-    answers = [client.run(*command) for client in clients]
-    ours, theirs = (view.seen(command, answer) for view, answer in zip(views, answers, strict=True))
-    if ours == theirs:
-        return None
-    for client, view, seen in zip(clients, views, (ours, theirs), strict=True):
-        view.also(seen, client.run(b"NOOP"))
-    if ours == theirs:
-        return None
-    return Difference(command, ours, theirs)
 
 
 def run(first: Peer, second: Peer, seeds: Iterator[int], seconds: float) -> Report:

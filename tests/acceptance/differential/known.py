@@ -36,10 +36,24 @@ def _agree(item: bytes, ours: object, theirs: object) -> bool:
     ):
         # Dovecot has a part 1.1 in a part 1 that is text.
         return not theirs or item.partition(b"[")[2].startswith((b"1.1", b"2.1"))
+    if item.startswith((b"BINARY[]", b"BINARY.SIZE[]")):
+        # Only leaf parts are asked for (RFC 9051 §6.4.5): Dovecot decodes all parts of a whole message.
+        return bool(ours) and bool(theirs)
     if item == b"PREVIEW":
-        # Its words are the server's choice (RFC 8970 §3.1): Dovecot shows the header of a message within.
-        return isinstance(ours, bytes) and isinstance(theirs, bytes)
+        return isinstance(ours, bytes) and isinstance(theirs, bytes) and _alike(ours, theirs)
     return ours == theirs
+
+
+def _alike(ours: bytes, theirs: bytes) -> bool:
+    """Whether two previews begin with the same words.
+
+    How long they are and what they leave out is the server's choice (RFC 8970 §3.2, §3.3): Dovecot shows the header of
+    a message within, and U+FFFD for octets that are not of the charset.
+    """
+    one, other = (b"".join(each.lower().split()) for each in (ours, _HEADER_WITHIN.sub(b"", theirs)))
+    if _UNREADABLE in other:
+        return re.match(b".*".join(map(re.escape, other.split(_UNREADABLE))), one) is not None
+    return one.startswith(other) or other.startswith(one)
 
 
 def _told_more(text: bytes, ours: Seen, theirs: Seen) -> bool:
@@ -70,42 +84,70 @@ def _without_the_gone(text: bytes, ours: Seen, theirs: Seen) -> bool:
 
 
 def _as_a_parent(text: bytes, ours: Seen, theirs: Seen) -> bool:
-    """Whether only folders above others are shown in different ways."""
-    lists = [
-        {name: attributes - {b"\\noselect", b"\\nonexistent"} for name, (attributes, _) in seen.data["LIST"].items()}
+    """Whether only folders above others are shown in different ways, or are still there when those others are gone."""
+    if not ("LIST" in ours.data and "LIST" in theirs.data):
+        return False
+    one, other = (
+        {name: attributes - _OF_PARENTS for name, (attributes, *_) in seen.data["LIST"].items()}
         for seen in (ours, theirs)
-        if "LIST" in seen.data
-    ]
-    return len(lists) == 2 and lists[0] == lists[1]
+    )
+    more = ours.data.keys() - theirs.data.keys()
+    return (
+        all(one.get(name) == attributes for name, attributes in other.items())
+        and one.keys() - other.keys() <= _PARENTS
+        and more <= {f"STATUS {name!r}" for name in _PARENTS}
+    )
 
 
-def _numbers_of_recent(text: bytes, ours: Seen, theirs: Seen) -> bool:
-    def plain(seen: Seen) -> dict[str, dict[bytes, object]]:
-        return {name: {**counts, b"RECENT": b""} for name, counts in seen.data.items()}
+def _but_for(item: bytes, ours: Seen, theirs: Seen) -> bool:
+    """Whether all data are the same but for one count of STATUS, which both tell."""
 
-    return text.startswith(b"STATUS ") and plain(ours) == plain(theirs)
+    def plain(seen: Seen) -> dict[str, object]:
+        return {
+            name: {**counts, item: b"" if item in counts else None} if isinstance(counts, dict) else counts
+            for name, counts in seen.data.items()
+        }
+
+    return plain(ours) == plain(theirs)
 
 
 def _of_the_selected(text: bytes, ours: Seen, theirs: Seen) -> bool:
     return theirs.code == (b"CLIENTBUG",) and ours.data.keys() == theirs.data.keys()
 
 
+_OF_PARENTS = {b"\\noselect", b"\\nonexistent"}
+_PARENTS = {b"a", b"a/b", b"b", b"&Ti1lhw-"}
 _NO_SUCH = {(b"NONEXISTENT",), (b"ALREADYEXISTS",), (b"CANNOT",)}
 _CHANGES = re.compile(rb"STORE |EXPUNGE|MOVE ")
 _ALWAYS = {b"UID", b"FLAGS", b"MODSEQ"}
 _BARE = {
     *(b"NOOP X", b"EXPUNGE 1", b"CLOSE X", b"SELECT A B", b"SELECT", b"STORE 1 FLAGS", b"FETCH 1 BODY[0]", b"ID"),
-    b"SEARCH CHARSET X-NONE ALL",
+    *(
+        b"SEARCH CHARSET X-NONE ALL",
+        b"ID X",
+        b'ID ("NAME")',
+        b"UNSELECT X",
+        b"NAMESPACE X",
+        b"ENABLE ",
+        b"ENABLE (CONDSTORE)",
+    ),
     *(b"ENABLE", b"SELECT A (NONSENSE)", b"SEARCH ON 31-FEB-2002", b"FETCH 1 BODY[]<1.0>"),
 }
-_TWO_SPACES = re.compile(rb"  | \)")
-_BEYOND = re.compile(rb"\*,99|99:\*")
+_UNREADABLE = "\ufffd".encode()
+_HEADER_WITHIN = re.compile(rb"\A(?:(?:Subject|From): \S+ )+")
+_INVOLVED = re.compile(rb"NOT OR |OR NOT \(|\bOR .* OR .*NOT")
+_NO_PATTERN = re.compile(rb'^LIST (?:\([^)]*\) )?"" \(\)')
+_ZERO = re.compile(rb"\(QRESYNC \((?:0 |\d+ 0\b)")
+_TWO_SPACES = re.compile(rb"  | \)|\( ")
+_BEYOND = re.compile(rb"\*,99|99:\*|\*:2")
 _RECENT_KEYS = re.compile(rb"\b(?:NEW|OLD|RECENT)\b")
 _RECENT = {b"\\recent"}
 _GONE = (b"EXPUNGEISSUED",)
 _ANY = frozenset[str]()
+_NONE = frozenset[bytes]()
 
 THE_DELETED = "a session whose mailbox was deleted is ended (RFC 2180 §3.3)"
+ROOM_FREED = "what an expunge frees is what the store needs, or the messages' sizes (RFC 9208 §4.1.4)"
 
 KNOWN = (
     Excuse(
@@ -122,10 +164,27 @@ KNOWN = (
         leads_apart=True,
     ),
     Excuse(
+        "whether a URL can be resolved is the server's to say (RFC 4469 §5): the other knows no message that is new",
+        _ANY,
+        lambda text, ours, theirs: (
+            b" CATENATE (" in text
+            and ours.status == b"OK"
+            and theirs.code is not None
+            and theirs.code[0] == b"BADURL"
+            and b"Message not found" in theirs.text
+        ),
+        leads_apart=True,
+    ),
+    Excuse(
         "what cannot be decoded is sent as far as it can be (RFC 2045 §6.7)",
         _ANY,
         lambda text, ours, theirs: b"BINARY" in text and ours.status == b"OK" and theirs.code == (b"PARSE",),
         leads_apart=True,
+    ),
+    Excuse(
+        "a folder without a quota root has an empty list of them (RFC 9208 §4.2.2)",
+        frozenset({"data"}),
+        lambda text, ours, theirs: "QUOTAROOT" in ours.data and len(ours.data["QUOTAROOT"]) == 1 and not theirs.data,
     ),
     Excuse("a refusal says why in a code (RFC 5530 §3)", frozenset({"code"}), _refusal),
     Excuse(
@@ -151,7 +210,17 @@ KNOWN = (
         lambda text, ours, theirs: ours.expunged < theirs.expunged,
         leads_apart=True,
     ),
-    Excuse("RECENT is undefined with several sessions (RFC 3501 §2.3.2)", frozenset({"data"}), _numbers_of_recent),
+    Excuse(
+        "EXPUNGE removes all that is marked, announced or not (RFC 3501 §6.4.3)",
+        frozenset({"exists", "fetched", "expunged"}),
+        lambda text, ours, theirs: text == b"EXPUNGE" and ours.exists < theirs.exists,
+        leads_apart=True,
+    ),
+    Excuse(
+        "RECENT is undefined with several sessions (RFC 3501 §2.3.2)",
+        frozenset({"data"}),
+        lambda text, ours, theirs: text.startswith(b"STATUS ") and _but_for(b"RECENT", ours, theirs),
+    ),
     Excuse(
         "a search sees what other sessions did until now (RFC 2180 §4.3)",
         frozenset({"data"}),
@@ -171,12 +240,22 @@ KNOWN = (
         leads_apart=True,
     ),
     Excuse(
+        "a list of patterns has at least one (RFC 5258 §6 patterns)",
+        _ANY,
+        lambda text, ours, theirs: ours.status == b"BAD" and _NO_PATTERN.search(text) is not None,
+    ),
+    Excuse(
         "what is not in the grammar is BAD (RFC 3501 §9)",
         _ANY,
         lambda text, ours, theirs: (
             b"BAD" in (ours.status, theirs.status) and (text in _BARE or _TWO_SPACES.search(text) is not None)
         ),
         leads_apart=True,
+    ),
+    Excuse(
+        ROOM_FREED,
+        frozenset({"data"}),
+        lambda text, ours, theirs: b"DELETED-STORAGE" in text and _but_for(b"DELETED-STORAGE", ours, theirs),
     ),
     Excuse(
         "no changes in a mailbox that is open read-only (RFC 3501 §6.3.2)",
@@ -222,6 +301,32 @@ KNOWN = (
         _as_a_parent,
         leads_apart=True,
     ),
+    Excuse(
+        "what was enabled before may be told again (RFC 5161 §3.1); the other does not tell of nothing",
+        frozenset({"data"}),
+        lambda text, ours, theirs: (
+            text.startswith(b"ENABLE ") and ours.data.get("ENABLED", _NONE) <= theirs.data.get("ENABLED", _NONE)
+        ),
+    ),
+    Excuse(
+        "a SELECT that is BAD is no attempt to select (RFC 3501 §6.3.1)",
+        _ANY,
+        lambda text, ours, theirs: (
+            text.startswith((b"SELECT ", b"EXAMINE ")) and ours.status == theirs.status == b"BAD" and not ours.codes
+        ),
+        leads_apart=True,
+    ),
+    Excuse(
+        "neither UIDVALIDITY nor a mod-sequence is 0 (RFC 7162 §7 mod-sequence-value)",
+        _ANY,
+        lambda text, ours, theirs: ours.status == b"BAD" and _ZERO.search(text) is not None,
+        leads_apart=True,
+    ),
+    Excuse(
+        "the highest mod-sequence may be told with any command (RFC 7162 §6)",
+        frozenset({"code"}),
+        lambda text, ours, theirs: ours.code is None and theirs.code == (b"HIGHESTMODSEQ",),
+    ),
     Excuse("a message that is gone is not found (RFC 2180 §4.3)", frozenset({"data"}), _without_the_gone),
     Excuse(
         THE_DELETED,
@@ -238,6 +343,11 @@ KNOWN = (
         "the other loses alternatives to a keyword that nobody has used",
         frozenset({"data"}),
         lambda text, ours, theirs: b"SEARCH" in text and b"NOT OR" in text and b"KEYWORD WORK" in text,
+    ),
+    Excuse(
+        "alternatives and negations mean what they say (RFC 3501 §6.4.4): the other simplifies some of them wrongly",
+        frozenset({"data"}),
+        lambda text, ours, theirs: "SEARCH" in ours.data and b"SEARCH" in text and _INVOLVED.search(text) is not None,
     ),
     Excuse("the other has a bug", _ANY, lambda text, ours, theirs: theirs.code == (b"SERVERBUG",), leads_apart=True),
     Excuse(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,9 +11,11 @@ from mailpost.mail.dates import parse_internaldate
 from tests.acceptance.differential.answers import Answer, Pieces, Value
 
 _MASKED = {b"UIDVALIDITY", b"HIGHESTMODSEQ"}
-_NOT_COMPARED = {b"CAPABILITY", b"ALERT", b"PARSE", b"NOMODSEQ", b"ENABLED", b"ID"}
+_NOT_COMPARED = {b"CAPABILITY", b"ALERT", b"PARSE", b"NOMODSEQ", b"INPROGRESS", b"ID"}
 _CHILDREN = {b"\\haschildren", b"\\hasnochildren"}
 _RECENTLY = 3600
+_LEAVING = re.compile(rb"(?:CLOSE|UNSELECT|UNAUTHENTICATE)\Z|(?:SELECT|EXAMINE) ")
+"""Commands after which nothing is selected: the last two when they fail."""
 
 
 @dataclass
@@ -24,9 +27,9 @@ class Seen:
     codes: list[Any] = field(default_factory=list)
     """Response codes of untagged lines."""
     data: dict[str, Any] = field(default_factory=dict)
-    """LIST, LSUB, STATUS, SEARCH, ESEARCH, FLAGS, NAMESPACE."""
+    """LIST, LSUB, STATUS, SEARCH, ESEARCH, FLAGS, NAMESPACE, ENABLED, and EARLIER: the UIDs of VANISHED (EARLIER)."""
     fetched: dict[int, dict[bytes, Any]] = field(default_factory=dict)
-    """By place: a message keeps the number that it had before the command."""
+    """By place: a message keeps the number that it had before the command. After UIDONLY: by UID, below zero."""
     expunged: set[int] = field(default_factory=set)
     exists: int = 0
     """Messages that the client knows of afterwards."""
@@ -44,17 +47,57 @@ class Seen:
         return getattr(self, name)
 
 
-class View:
-    """What a client knows of its selected mailbox: which message has which number now."""
+@dataclass
+class _Message:
+    token: int
+    uid: int = 0
+    """0 until it has been told."""
 
-    def __init__(self) -> None:
-        self._tokens: list[int] = []
+
+class Identities:
+    """Which MAILBOXID, EMAILID and THREADID stands for what: servers make up their own, but must keep them.
+
+    An identity is known by where it was first seen, which is the same on two servers that agree on what is the same
+    mailbox, message and thread. RFC: 8474 §4.1, §5.1, §5.2
+
+    Args:
+        compared: both servers have them.
+    """
+
+    def __init__(self, compared: bool) -> None:
+        self.compared = compared
+        self.step = 0
+        self._first: dict[Value, object] = {}
+
+    def of(self, value: Value, where: object) -> object:
+        """Where it was seen first."""
+        assert isinstance(value, list)
+        assert len(value) == 1, value
+        return self._first.setdefault(value[0], (self.step, where))
+
+
+class View:
+    """What a client knows of its selected mailbox: which message has which number now.
+
+    Args:
+        identities: those of its server.
+    """
+
+    def __init__(self, identities: Identities) -> None:
+        self._identities = identities
+        self._messages: list[_Message] = []
         self._next = 0
+        self.enabled: frozenset[bytes] = frozenset()
+        """What ENABLED has told."""
 
     def seen(self, command: Pieces, answer: Answer) -> Seen:
         """The answer as it is compared."""
-        seen = Seen(answer.status, _code(answer.code), text=answer.text)
+        seen = Seen(answer.status, self._code(answer.code), text=answer.text)
         first = command[0] if isinstance(command[0], bytes) else b""
+        if first.upper() == b"UNAUTHENTICATE" and answer.status == b"OK":
+            self.enabled = frozenset()
+        if _LEAVING.match(first.upper()) and answer.status == (b"NO" if b" " in first else b"OK"):
+            self._messages = []
         self._take_all(first, answer, seen)
         return seen
 
@@ -62,18 +105,24 @@ class View:
         """Add what a second answer tells, of a NOOP that followed."""
         self._take_all(b"", answer, seen)
 
+    def unnamed(self) -> bytes:
+        """The sequence numbers of messages that will vanish by UIDs which are not known yet; "" if there are none."""
+        if b"QRESYNC" not in self.enabled or b"UIDONLY" in self.enabled:
+            return b""
+        return b",".join(b"%d" % number for number, each in enumerate(self._messages, 1) if not each.uid)
+
     def _take_all(self, first: bytes, answer: Answer, seen: Seen) -> None:
         entering = False
         if first.upper().startswith((b"SELECT ", b"EXAMINE ")) and answer.status == b"OK":
-            self._tokens = []
+            self._messages = []
             self._next = 0
             entering = True
         for values in answer.untagged:
             self._take(values, seen)
         if (b" RETURN (" in first or first.startswith(b"LIST (")) and b"CHILDREN" not in first:
-            for name, (attributes, separator) in seen.data.get("LIST", {}).items():
-                seen.data["LIST"][name] = (attributes - _CHILDREN, separator)
-        seen.exists = len(self._tokens)
+            for name, (attributes, *more) in seen.data.get("LIST", {}).items():
+                seen.data["LIST"][name] = (attributes - _CHILDREN, *more)
+        seen.exists = len(self._messages)
         if not entering:
             # New keywords are announced by some when they are used, by others when they are first seen.
             seen.data.pop("FLAGS", None)
@@ -88,43 +137,107 @@ class View:
             assert isinstance(kind, bytes)
             self._numbered(int(word), kind.upper(), values, seen)
         elif word in (b"OK", b"NO", b"BAD", b"BYE"):
-            if word == b"BYE":
-                seen.data["BYE"] = True
-            code = _code(values[1]) if len(values) > 1 else None
-            if code is not None and code[0] not in _NOT_COMPARED and code[0] != b"HIGHESTMODSEQ":
-                seen.codes.append(code)
-                seen.codes.sort(key=repr)
-        elif word == b"FLAGS":
-            seen.data["FLAGS"] = _system_flags(values[1])
-        elif word in (b"LIST", b"LSUB"):
-            listed = seen.data.setdefault(word.decode(), {})
-            listed[_name(values[3])] = (_attributes(values[1]), values[2])
+            self._told(word, values, seen)
+        elif word == b"VANISHED":
+            self._vanished(values, seen)
+        elif word == b"ENABLED":
+            enabled = frozenset(each.upper() for each in values[1:] if isinstance(each, bytes))
+            self.enabled |= enabled
+            seen.data["ENABLED"] = enabled
         elif word == b"STATUS":
-            pairs = _pairs(values[2])
-            seen.data[f"STATUS {_name(values[1])!r}"] = {
-                key: b"some" if key in _MASKED else value for key, value in pairs.items()
-            }
-        elif word == b"SEARCH":
-            found = {bytes(each) for each in values[1:] if isinstance(each, bytes)}
-            seen.data["SEARCH"] = (found, any(isinstance(each, list) for each in values))
-        elif word == b"ESEARCH":
-            rest = [each for each in values[1:] if not (isinstance(each, list) and each[:1] == [b"TAG"])]
-            seen.data["ESEARCH"] = _esearch(rest)
+            seen.data[f"STATUS {_name(values[1])!r}"] = self._counts(_name(values[1]), _pairs(values[2]))
         elif word not in _NOT_COMPARED:
-            seen.data[word.decode()] = values[1:]
+            _data(word, values, seen)
+
+    def _told(self, word: bytes, values: list[Value], seen: Seen) -> None:
+        if word == b"BYE":
+            seen.data["BYE"] = True
+        code = self._code(values[1]) if len(values) > 1 else None
+        if code is not None and code[0] not in _NOT_COMPARED and code[0] != b"HIGHESTMODSEQ":
+            seen.codes.append(code)
+            seen.codes.sort(key=repr)
+
+    def _vanished(self, values: list[Value], seen: Seen) -> None:
+        uids = _numbers(values[-1])
+        if values[1] == [b"EARLIER"]:
+            seen.data["EARLIER"] = seen.data.get("EARLIER", frozenset()) | frozenset(uids)
+            return
+        for uid in uids:
+            if b"UIDONLY" in self.enabled:
+                self._messages.pop()
+                seen.expunged.add(-uid)
+            else:
+                at = self._place(uid)
+                seen.expunged.add(self._messages.pop(at).token)
+
+    def _place(self, uid: int) -> int:
+        """Where the message with this UID is; that of a message whose UID is not known lies between its neighbours'."""
+        unknown = []
+        for at, each in enumerate(self._messages):
+            if each.uid == uid:
+                return at
+            if each.uid > uid:
+                break
+            if each.uid:
+                unknown.clear()
+            else:
+                unknown.append(at)
+        assert unknown, f"UID {uid} has vanished, but it was not there"
+        return unknown[0]
 
     def _numbered(self, number: int, kind: bytes, values: list[Value], seen: Seen) -> None:
         if kind == b"EXPUNGE":
-            seen.expunged.add(self._tokens.pop(number - 1))
+            seen.expunged.add(self._messages.pop(number - 1).token)
         elif kind == b"EXISTS":
-            while len(self._tokens) < number:
+            while len(self._messages) < number:
                 self._next += 1
-                self._tokens.append(self._next)
+                self._messages.append(_Message(self._next))
         elif kind == b"RECENT":
             seen.counts[kind] = number
         elif kind == b"FETCH":
-            token = self._tokens[number - 1]
-            seen.fetched.setdefault(token, {}).update(_fetched(_pairs(values[2])))
+            message = self._messages[number - 1]
+            items = _pairs(values[2])
+            uid = items.get(b"UID")
+            if isinstance(uid, bytes):
+                assert message.uid in (0, int(uid)), f"message {number} had another UID: {message.uid}, now {uid!r}"
+                message.uid = int(uid)
+            seen.fetched.setdefault(message.token, {}).update(self._fetched(message.token, items))
+        elif kind == b"UIDFETCH":
+            seen.fetched.setdefault(-number, {}).update(self._fetched(-number, _pairs(values[2])))
+
+    def _counts(self, name: bytes, pairs: dict[bytes, Value]) -> dict[bytes, object]:
+        counts: dict[bytes, object] = {key: b"some" if key in _MASKED else value for key, value in pairs.items()}
+        if b"MAILBOXID" in counts:
+            counts[b"MAILBOXID"] = self._identities.of(pairs[b"MAILBOXID"], name)
+        return counts
+
+    def _fetched(self, token: int, items: dict[bytes, Value]) -> dict[bytes, Any]:
+        shown = _fetched(items)
+        for key in shown.keys() & {b"EMAILID", b"THREADID"}:
+            shown[key] = self._identities.of(items[key], (key, token))
+        return shown
+
+    def _code(self, values: Value) -> Any:
+        """A response code; MAILBOXID only where both servers have it."""
+        if isinstance(values, list) and values[:1] == [b"MAILBOXID"]:
+            return (b"MAILBOXID", self._identities.of(values[1], "code")) if self._identities.compared else None
+        return _code(values)
+
+
+def _data(word: bytes, values: list[Value], seen: Seen) -> None:
+    if word == b"FLAGS":
+        seen.data["FLAGS"] = _system_flags(values[1])
+    elif word in (b"LIST", b"LSUB"):
+        listed = seen.data.setdefault(word.decode(), {})
+        listed[_name(values[3])] = (_attributes(values[1]), values[2], repr(values[4:]))
+    elif word == b"SEARCH":
+        found = {bytes(each) for each in values[1:] if isinstance(each, bytes)}
+        seen.data["SEARCH"] = (found, any(isinstance(each, list) for each in values))
+    elif word == b"ESEARCH":
+        rest = [each for each in values[1:] if not (isinstance(each, list) and each[:1] == [b"TAG"])]
+        seen.data["ESEARCH"] = _esearch(rest)
+    else:
+        seen.data[word.decode()] = values[1:]
 
 
 def _name(value: Value) -> bytes:
@@ -143,7 +256,7 @@ def _code(values: Value) -> Any:
         return None
     name = bytes(values[0] or b"").upper() if isinstance(values[0], bytes) else b"?"
     rest = values[1:]
-    if name == b"MAILBOXID":  # each store makes up its own
+    if name == b"CAPABILITY":  # those that both have are compared by their use
         return None
     if name in _MASKED:
         return (name,)

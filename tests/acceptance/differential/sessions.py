@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from functools import partial
 
-from tests.acceptance.differential.answers import Literal, Pieces
+from tests.acceptance.differential.answers import Literal, Piece, Pieces
 from tests.acceptance.differential.extensions import Extensions
 from tests.corpus import messages
 
@@ -49,6 +49,10 @@ _NONSENSE = (
     *(b"AUTHENTICATE PLAIN", b'SELECT "a', b"EXPUNGE 1", b"ENABLE", b"ID", b"SUBSCRIBE", b"DELETE INBOX"),
     *(b"CREATE INBOX", b"CREATE a//b", b"CREATE /a", b"SELECT a (NONSENSE)", b"STATUS (MESSAGES) a", b"SELECT &&&"),
 )
+_WEIGHTS = {b"QRESYNC": 8, b"UNAUTHENTICATE": 1, b"CONDSTORE": 4, b"OBJECTID": 4}
+"""How often an extension is drawn; 2 is usual."""
+_MODES = {b"QRESYNC": 3, b"CONDSTORE": 4, b"UTF8=ACCEPT": 6, b"IMAP4rev2": 5, b"UIDONLY": 10}
+"""What is enabled at the beginning, once in so many connections."""
 
 
 def _small() -> list[bytes]:
@@ -80,7 +84,7 @@ class Sessions:
         capabilities: what both servers announce.
     """
 
-    def __init__(self, seed: int, capabilities: Iterable[bytes] = ()) -> None:
+    def __init__(self, seed: int, capabilities: Collection[bytes] = ()) -> None:
         self._draw = random.Random(seed)
         self._messages = _small()
         self.connections = self._draw.randint(1, 3)
@@ -97,11 +101,14 @@ class Sessions:
             "status": (3, self._status),
             "leave": (1, self._leave),
             "nothing": (6, self._nothing),
+            "logout": (1, lambda: (b"LOGOUT",)),
             "nonsense": (4, lambda: (self._one(_NONSENSE),)),
         }
-        extensions = Extensions(self._draw, self._messages, self._folder)
-        for name in extensions.both_have(capabilities):
-            self._kinds[name.decode()] = (2, partial(extensions.command, name))
+        self._extensions = Extensions(self._draw, self._messages, self._folder, capabilities)
+        for name in self._extensions.names():
+            self._kinds[name.decode()] = (_WEIGHTS.get(name, 2), partial(self._extensions.command, name))
+        self._enabled = [name for name in _MODES if name in capabilities]
+        self._due: list[tuple[int, Pieces]] = []
 
     def opening(self) -> list[tuple[int, Pieces]]:
         """What makes the session worth watching: two folders, one with messages and selected.
@@ -109,6 +116,7 @@ class Sessions:
         A connection of its own (the last) makes them; it asks for mod-sequences, which some servers keep from then on.
         """
         last = self.connections
+        logins = [(number, self._extensions.login()) for number in range(last + 1)]
         commands: list[Pieces] = [
             (b"CREATE a",),
             (b"SELECT a (CONDSTORE)",),
@@ -116,14 +124,26 @@ class Sessions:
             (b"SELECT b (CONDSTORE)",),
         ]
         commands += [(b"UNSELECT",), *(self._append(b"a") for _ in range(self._draw.randint(0, 6)))]
-        steps = [(last, command) for command in commands]
-        return steps + [(number, (b"SELECT a",)) for number in range(self.connections)]
+        steps = logins + [(last, command) for command in commands]
+        for number in range(self.connections):
+            for name in self._enabled:
+                if self._chance(_MODES[name]):
+                    steps.append((number, (b"ENABLE " + name,)))
+            steps.append((number, (b"SELECT a",)))
+        return steps
 
-    def command(self) -> tuple[int, Pieces, str]:
-        """The next command, on which connection, and of which kind."""
+    def command(self) -> tuple[int, Pieces]:
+        """The next command, and on which connection."""
+        if self._due:
+            return self._due.pop(0)
         names = list(self._kinds)
         name = self._draw.choices(names, [self._kinds[each][0] for each in names])[0]
-        return self._draw.randrange(self.connections), self._kinds[name][1](), name
+        connection, command = self._draw.randrange(self.connections), self._kinds[name][1]()
+        if command == (b"UNAUTHENTICATE",):
+            self._due = [(connection, each) for each in self._extensions.after_unauthenticate()]
+        elif command == (b"LOGOUT",):
+            self._due = [(connection, each) for each in (self._extensions.login(), (b"SELECT a",))]
+        return connection, command
 
     def _one(self, some: tuple[bytes, ...]) -> bytes:
         return self._draw.choice(some)
@@ -143,7 +163,7 @@ class Sessions:
     def _flag_list(self) -> bytes:
         return b"(" + b" ".join(self._draw.sample(_FLAGS, self._draw.choice((0, 1, 1, 1, 2, 3)))) + b")"
 
-    def _string(self, octets: bytes) -> bytes | Literal:
+    def _string(self, octets: bytes) -> Piece:
         if self._chance(4):
             return Literal(octets.strip(b'"'), self._chance(2))
         return octets
@@ -187,13 +207,13 @@ class Sessions:
             start += b"RETURN (" + b" ".join(options) + b") "
         if self._chance(6):
             start += b"CHARSET " + self._one((b"UTF-8", b"us-ascii", b'"utf-8"')) + b" "
-        keys: list[bytes | Literal] = [start]
+        keys: list[Piece] = [start]
         for number in range(self._draw.randint(1, 3)):
             keys += [b" "] * bool(number)
             keys += self._key(3)
         return tuple(keys)
 
-    def _key(self, depth: int) -> list[bytes | Literal]:
+    def _key(self, depth: int) -> list[Piece]:
         pick = self._draw.randrange(10 if depth else 6)
         if pick < 2:
             name = (
@@ -249,4 +269,4 @@ class Sessions:
         return (self._one((b"CLOSE", b"UNSELECT")),)
 
     def _nothing(self) -> Pieces:
-        return (self._one((b"NOOP", b"NOOP", b"CHECK")),)
+        return (self._one((b"NOOP", b"NOOP", b"NOOP", b"CHECK", b"CHECK", b"CAPABILITY", b"STARTTLS")),)
