@@ -129,6 +129,7 @@ __all__ = [
     "Login",
     "Logout",
     "Lsub",
+    "NAMES",
     "Move",
     "Namespace",
     "Noop",
@@ -256,7 +257,8 @@ _PARSERS: dict[bytes, Callable[[Reader], Command]] = {
 }
 """Commands with arguments: the parser goes on behind the name. RFC: 3501 §6.4.8 (UID)"""
 
-_NAMES = {name: name.removeprefix(b"UID ").decode("ascii") for name in (*_ALONE, *_PARSERS)}
+NAMES = {name: name.removeprefix(b"UID ").decode("ascii") for name in (*_ALONE, *_PARSERS)}
+"""Every command as a client names it, and as the server does, to whom UID FETCH is a FETCH."""
 
 
 def head(line: CommandLine) -> tuple[bytes, str]:
@@ -295,7 +297,7 @@ def parse(line: CommandLine, utf8: bool = False) -> Request:
     reader = Reader(line, found.end(), utf8)
     try:
         if parser is not None:
-            return Request(tag, _NAMES[name], parser(reader))
+            return Request(tag, NAMES[name], parser(reader))
         command = _ALONE.get(name)
         if command is None:
             raise UnknownCommandError(name.decode("ascii"), tag)
@@ -303,4 +305,4 @@ def parse(line: CommandLine, utf8: bool = False) -> Request:
     except ParseError as error:
         error.tag = tag
         raise
-    return Request(tag, _NAMES[name], command)
+    return Request(tag, NAMES[name], command)
