@@ -38,6 +38,13 @@ class Seen:
     text: bytes = field(default=b"", compare=False)
     """The tagged response, to be shown."""
 
+    def told_before(self, before: Seen) -> None:
+        """Add what was told before the command."""
+        self.fetched = {
+            message: {**before.fetched.get(message, {}), **self.fetched.get(message, {})}
+            for message in before.fetched.keys() | self.fetched.keys()
+        }
+
     def names(self) -> set[str]:
         """The names of the parts that are compared."""
         return vars(self).keys() - {"text"}
@@ -106,8 +113,8 @@ class View:
         self._take_all(b"", answer, seen)
 
     def unnamed(self) -> bytes:
-        """The sequence numbers of messages that will vanish by UIDs which are not known yet; "" if there are none."""
-        if b"QRESYNC" not in self.enabled or b"UIDONLY" in self.enabled:
+        """The sequence numbers of messages whose UIDs are not known yet; "" if there are none, or no numbers."""
+        if b"UIDONLY" in self.enabled:
             return b""
         return b",".join(b"%d" % number for number, each in enumerate(self._messages, 1) if not each.uid)
 
