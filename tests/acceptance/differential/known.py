@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from tests.acceptance.differential.answers import Pieces
 from tests.acceptance.differential.normal import Seen
@@ -137,6 +138,7 @@ _UNREADABLE = "\ufffd".encode()
 _HEADER_WITHIN = re.compile(rb"\A(?:(?:Subject|From): \S+ )+")
 _INVOLVED = re.compile(rb"NOT OR |OR NOT \(|\bOR .* OR .*NOT")
 _NO_PATTERN = re.compile(rb'^LIST (?:\([^)]*\) )?"" \(\)')
+_MATCHING = re.compile(rb"\(QRESYNC \(.*\([\d,:]+ [\d,:]+\)\)\)")
 _ZERO = re.compile(rb"\(QRESYNC \((?:0 |\d+ 0\b)")
 _TWO_SPACES = re.compile(rb"  | \)|\( ")
 _BEYOND = re.compile(rb"\*,99|99:\*|\*:2")
@@ -144,7 +146,7 @@ _RECENT_KEYS = re.compile(rb"\b(?:NEW|OLD|RECENT)\b")
 _RECENT = {b"\\recent"}
 _GONE = (b"EXPUNGEISSUED",)
 _ANY = frozenset[str]()
-_NONE = frozenset[bytes]()
+_NONE = frozenset[Any]()
 
 THE_DELETED = "a session whose mailbox was deleted is ended (RFC 2180 §3.3)"
 ROOM_FREED = "what an expunge frees is what the store needs, or the messages' sizes (RFC 9208 §4.1.4)"
@@ -314,6 +316,19 @@ KNOWN = (
         lambda text, ours, theirs: (
             text.startswith((b"SELECT ", b"EXAMINE ")) and ours.status == theirs.status == b"BAD" and not ours.codes
         ),
+        leads_apart=True,
+    ),
+    Excuse(
+        "what a client knows by a pair of number and UID is not told again (RFC 7162 §3.2.5.2)",
+        frozenset({"data"}),
+        lambda text, ours, theirs: (
+            _MATCHING.search(text) is not None and ours.data.get("EARLIER", _NONE) < theirs.data.get("EARLIER", _NONE)
+        ),
+    ),
+    Excuse(
+        "a command that is BAD enables nothing (RFC 7162 §3.1)",
+        frozenset({"codes"}),
+        lambda text, ours, theirs: ours.status == b"BAD" and theirs.codes == [*ours.codes, (b"HIGHESTMODSEQ",)],
         leads_apart=True,
     ),
     Excuse(

@@ -160,7 +160,9 @@ class View:
         if word == b"BYE":
             seen.data["BYE"] = True
         code = self._code(values[1]) if len(values) > 1 else None
-        if code is not None and code[0] not in _NOT_COMPARED and code[0] != b"HIGHESTMODSEQ":
+        if code is not None and code[0] == b"HIGHESTMODSEQ" and seen.status != b"BAD":
+            return  # told by some more often than by others, but by what is BAD nothing is enabled
+        if code is not None and code[0] not in _NOT_COMPARED:
             seen.codes.append(code)
             seen.codes.sort(key=repr)
 
