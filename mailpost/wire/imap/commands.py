@@ -100,6 +100,7 @@ from mailpost.wire.imap.search import (
 )
 
 __all__ = [
+    "NAMES",
     "Append",
     "AppendMessage",
     "Authenticate",
@@ -129,7 +130,6 @@ __all__ = [
     "Login",
     "Logout",
     "Lsub",
-    "NAMES",
     "Move",
     "Namespace",
     "Noop",

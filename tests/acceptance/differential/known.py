@@ -61,6 +61,7 @@ def _told_more(text: bytes, ours: Seen, theirs: Seen) -> bool:
     """Whether ours told all that the other told of messages, and besides only what may always be told."""
     return all(
         _agree(item, ours.fetched.get(message, {}).get(item), value)
+        or (item == b"UID" and text.startswith(b"FETCH ") and item not in ours.fetched.get(message, {}))
         for message, items in theirs.fetched.items()
         for item, value in items.items()
         if message not in ours.expunged
@@ -327,7 +328,7 @@ KNOWN = (
     ),
     Excuse(
         "a command that is BAD enables nothing (RFC 7162 §3.1)",
-        frozenset({"codes"}),
+        frozenset({"codes", "fetched"}),
         lambda text, ours, theirs: ours.status == b"BAD" and theirs.codes == [*ours.codes, (b"HIGHESTMODSEQ",)],
         leads_apart=True,
     ),
