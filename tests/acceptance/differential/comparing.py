@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tests.acceptance.differential.answers import Client, Literal, Pieces
+from tests.acceptance.differential.answers import Client, Literal, Pieces, first_of
 from tests.acceptance.differential.extensions import spoken_of
 from tests.acceptance.differential.known import excused
 from tests.acceptance.differential.normal import Identities, Seen, View
@@ -143,7 +143,7 @@ class Report:
 
 
 def _name(command: Pieces) -> str:
-    words = command[0].upper().split() if isinstance(command[0], bytes) else []
+    words = first_of(command).upper().split()
     return b" ".join(words[: 2 if words[:1] == [b"UID"] else 1]).decode("ascii", "replace")
 
 
@@ -171,7 +171,7 @@ class Place:
     def compared(self, command: Pieces) -> Difference | None:
         """Run a command on both. What one of them tells later is waited for: a NOOP follows where they differ."""
         before = (Seen(), Seen())
-        if _BY_UID.match(command[0] if isinstance(command[0], bytes) else b""):
+        if _BY_UID.match(first_of(command)):
             self._name(before)
         answers = [client.run(*command) for client in self._clients]
         ours, theirs = (view.seen(command, answer) for view, answer in zip(self._views, answers, strict=True))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mailpost.mail.dates import parse_internaldate
-from tests.acceptance.differential.answers import Answer, Pieces, Value
+from tests.acceptance.differential.answers import Answer, Pieces, Value, first_of
 
 _MASKED = {b"UIDVALIDITY", b"HIGHESTMODSEQ"}
 _NOT_COMPARED = {b"CAPABILITY", b"ALERT", b"PARSE", b"NOMODSEQ", b"INPROGRESS", b"ID"}
@@ -100,7 +100,7 @@ class View:
     def seen(self, command: Pieces, answer: Answer) -> Seen:
         """The answer as it is compared."""
         seen = Seen(answer.status, self._code(answer.code), text=answer.text)
-        first = command[0] if isinstance(command[0], bytes) else b""
+        first = first_of(command)
         if first.upper() == b"UNAUTHENTICATE" and answer.status == b"OK":
             self.enabled = frozenset()
         if _LEAVING.match(first.upper()) and answer.status == (b"NO" if b" " in first else b"OK"):
@@ -181,7 +181,7 @@ class View:
 
     def _place(self, uid: int) -> int:
         """Where the message with this UID is; that of a message whose UID is not known lies between its neighbours'."""
-        unknown = []
+        unknown: list[int] = []
         for at, each in enumerate(self._messages):
             if each.uid == uid:
                 return at
