@@ -90,7 +90,7 @@ def _guessed(octets: bytes) -> str:
         text = octets.decode("utf-8", "replace")
         damaged = text.count("\ufffd")
         whole = len(text) - damaged - len(octets.translate(None, _NOT_ASCII))
-        return text if whole > damaged else octets.decode("cp1252", "replace")
+        return text if whole >= damaged else octets.decode("cp1252", "replace")
 
 
 # ------------------------------------------------------------------------------------------ transfer encodings

@@ -35,6 +35,7 @@ from mailpost.mail.encodings import (
         (b"+AOQ-", "utf-7", "ä"),
         ("ä".encode(), "no-such", "ä"),
         ("Grüße, Jörg".encode() + b"\xc3", "utf-8", "Grüße, Jörg\ufffd"),
+        ("na\u00efve".encode() + b"\xff", "utf-8", "na\u00efve\ufffd"),
         ("é".encode() + b"\xe9\xe9", "utf-8", "Ã©éé"),
         (b"abc", "rot13", "abc"),
         (b"abc", "base64", "abc"),

