@@ -100,6 +100,7 @@ _ZERO = re.compile(rb"\(QRESYNC \((?:0 |\d+ 0\b)")
 _TWO_SPACES = re.compile(rb"  | \)|\( ")
 _BEYOND = re.compile(rb"\*,99|99:\*|\*:2")
 _RECENT_KEYS = re.compile(rb"\b(?:NEW|OLD|RECENT)\b")
+_HIGHEST = (b"HIGHESTMODSEQ",)
 _GONE = (b"EXPUNGEISSUED",)
 _ANY = frozenset[str]()
 _NONE = frozenset[Any]()
@@ -299,7 +300,7 @@ KNOWN = (
     Excuse(
         "a command that is BAD enables nothing (RFC 7162 §3.1)",
         frozenset({"codes", "fetched"}),
-        lambda text, ours, theirs: ours.status == b"BAD" and theirs.codes == [*ours.codes, (b"HIGHESTMODSEQ",)],
+        lambda text, ours, theirs: ours.status == b"BAD" and theirs.codes == [*ours.codes, _HIGHEST],
         leads_apart=True,
     ),
     Excuse(
@@ -311,7 +312,10 @@ KNOWN = (
     Excuse(
         "the highest mod-sequence may be told with any command (RFC 7162 §6)",
         frozenset({"code"}),
-        lambda text, ours, theirs: ours.code is None and theirs.code == (b"HIGHESTMODSEQ",),
+        lambda text, ours, theirs: (
+            (ours.code, theirs.code) == (None, _HIGHEST)
+            or ((ours.code, theirs.code) == (_HIGHEST, None) and b"MOVE " in text)
+        ),
     ),
     Excuse("a message that is gone is not found (RFC 2180 §4.3)", frozenset({"data"}), _without_the_gone),
     Excuse(
