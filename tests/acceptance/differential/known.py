@@ -310,7 +310,7 @@ KNOWN = (
         leads_apart=True,
     ),
     Excuse(
-        "the highest mod-sequence may be told with any command (RFC 7162 §6)",
+        "the highest mod-sequence may be told with any command (RFC 7162 §6, 6851 §4.4)",
         frozenset({"code"}),
         lambda text, ours, theirs: (
             (ours.code, theirs.code) == (None, _HIGHEST)
