@@ -86,11 +86,12 @@ def _guessed(octets: bytes) -> str:
     """UTF-8 if it is that, or was before it was damaged; else Windows-1252."""
     try:
         return octets.decode("utf-8")
-    except UnicodeDecodeError:
+    except UnicodeDecodeError as error:
         text = octets.decode("utf-8", "replace")
         damaged = text.count("\ufffd")
         whole = len(text) - damaged - len(octets.translate(None, _NOT_ASCII))
-        return text if whole > damaged else octets.decode("cp1252", "replace")
+        was_utf8 = whole >= damaged or not octets[: error.start].isascii()
+        return text if was_utf8 else octets.decode("cp1252", "replace")
 
 
 # ------------------------------------------------------------------------------------------ transfer encodings

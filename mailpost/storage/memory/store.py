@@ -140,16 +140,16 @@ class MemoryAccount:
     def rename(self, old: str, new: str) -> None:
         """Rename a folder and those below it; INBOX gives its messages to the new folder."""
         old, new = known_name(old, self.separator), canonical_name(new, self.separator)
-        names = tree(self._mailboxes, self.separator)
-        if old not in names:
+        if old not in tree(self._mailboxes, self.separator):
             raise no_such(old)
-        if new in names:
-            raise MailError(ErrorKind.FOLDER_EXISTS, f"There is a folder {new} already")
         if old == INBOX:
             self.create(new)
             box = self._mailboxes[INBOX]
             box.copy(list(box.live.uids), new, move=True)
             return
+        others = [name for name in self._mailboxes if name != old and not name.startswith(old + self.separator)]
+        if new in self._mailboxes or new in tree(others, self.separator):
+            raise MailError(ErrorKind.FOLDER_EXISTS, f"There is a folder {new} already")
         if new.startswith(old + self.separator):
             raise MailError(ErrorKind.CANNOT, "A folder cannot be moved below itself")
         self._make_above(new)

@@ -232,8 +232,11 @@ class RenamesContract(Contract):
         for new in ("a", "a/b", "inbox", "none"):
             with self.refused(ErrorKind.FOLDER_EXISTS):
                 await ask(self.account.rename("a", new))
-        with self.refused(ErrorKind.CANNOT):
-            await ask(self.account.rename("a", "a/c/d"))
+        await ask(self.account.create("a/gone/x"))
+        await ask(self.account.delete("a/gone"))
+        for new in ("a/c/d", "a/gone"):
+            with self.refused(ErrorKind.CANNOT):
+                await ask(self.account.rename("a", new))
         with self.refused(ErrorKind.BAD_FOLDER_NAME):
             await ask(self.account.rename("a", "b//c"))
         self.assertLessEqual({"a", "a/b", "none/x"}, set(self.names()))
@@ -253,6 +256,14 @@ class RenamesContract(Contract):
         await ask(self.account.delete("x"))
         await ask(self.account.rename("y", "x"))
         self.assertNotEqual((await ask(self.account.status("x"))).uidvalidity, old)
+
+    async def test_inbox_gives_its_messages_to_a_name_that_only_folders_below_keep(self) -> None:
+        """As CREATE makes such a name a folder."""
+        await ask(self.account.create("none/x"))
+        await ask(self.account.delete("none"))
+        await self.add(PLAIN)
+        await ask(self.account.rename("INBOX", "none"))
+        self.assertEqual((await ask(self.account.status("none"))).messages, 1)
 
     async def test_inbox_gives_its_messages_and_stays(self) -> None:
         """RENAME INBOX moves the messages; folders below it stay."""

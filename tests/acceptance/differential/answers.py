@@ -36,6 +36,11 @@ Pieces = tuple[Piece, ...]
 """A command without its tag."""
 
 
+def first_of(command: Pieces) -> bytes:
+    """The command up to its first literal."""
+    return command[0] if isinstance(command[0], bytes) else b""
+
+
 @dataclass
 class Answer:
     """Everything that came in answer to one command."""
@@ -140,7 +145,7 @@ class Client:
         self._number += 1
         tag = b"t%d" % self._number
         answer = Answer()
-        first = pieces[0].upper() if isinstance(pieces[0], bytes) else b""
+        first = first_of(pieces).upper()
         entered = _ENTERING.match(first)
         self._entering = entered[1] if entered else b""
         words = {**self._words, **self._known.get(self._entering, {})}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tests.acceptance.differential.answers import Client, Literal, Pieces
+from tests.acceptance.differential.answers import Client, Literal, Pieces, first_of
 from tests.acceptance.differential.extensions import spoken_of
 from tests.acceptance.differential.known import excused
 from tests.acceptance.differential.normal import Identities, Seen, View
@@ -114,6 +115,8 @@ class Report:
     modes: Counter[str] = field(default_factory=Counter)
     """Commands of a connection that had enabled something."""
     known: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, Difference] = field(default_factory=dict)
+    """One difference for each known one."""
     differences: list[Difference] = field(default_factory=list)
     sessions: int = 0
     trail: list[tuple[int, Pieces]] = field(default_factory=list)
@@ -140,8 +143,12 @@ class Report:
 
 
 def _name(command: Pieces) -> str:
-    words = command[0].upper().split() if isinstance(command[0], bytes) else []
+    words = first_of(command).upper().split()
     return b" ".join(words[: 2 if words[:1] == [b"UID"] else 1]).decode("ascii", "replace")
+
+
+_BY_UID = re.compile(rb"ENABLE .*(?:QRESYNC|UIDONLY)", re.I)
+"""Commands after which messages vanish by UID."""
 
 
 class Place:
@@ -163,13 +170,23 @@ class Place:
 
     def compared(self, command: Pieces) -> Difference | None:
         """Run a command on both. What one of them tells later is waited for: a NOOP follows where they differ."""
+        before = (Seen(), Seen())
+        if _BY_UID.match(first_of(command)):
+            self._name(before)
         answers = [client.run(*command) for client in self._clients]
         ours, theirs = (view.seen(command, answer) for view, answer in zip(self._views, answers, strict=True))
         if ours != theirs:
             self._also((ours, theirs), b"NOOP")
-        if numbers := max(view.unnamed() for view in self._views):
-            self._also((ours, theirs), b"FETCH " + numbers + b" (UID)")
+        if any(b"QRESYNC" in view.enabled for view in self._views):
+            self._name((ours, theirs))
+        ours.told_before(before[0])
+        theirs.told_before(before[1])
         return None if ours == theirs else Difference(command, ours, theirs)
+
+    def _name(self, both: tuple[Seen, ...]) -> None:
+        """Learn the UIDs of messages that will vanish by them."""
+        if numbers := max(view.unnamed() for view in self._views):
+            self._also(both, b"FETCH " + numbers + b" (UID)")
 
     def _also(self, both: tuple[Seen, ...], command: bytes) -> None:
         for client, view, seen in zip(self._clients, self._views, both, strict=True):
@@ -200,12 +217,13 @@ def session(seed: int, first: Peer, second: Peer, report: Report, length: int = 
                 places[connection] = Place(first, second, identities)
             if found is None:
                 continue
+            found.where = f"seed {seed} step {step} connection {connection}"
             excuses = excused(command, found.ours, found.theirs)
             if excuses is None:
-                found.where = f"seed {seed} step {step} connection {connection}"
                 report.differences.append(found)
                 return
             report.known.update(excuse.name for excuse in excuses)
+            report.examples.update((excuse.name, found) for excuse in excuses if excuse.name not in report.examples)
             if any(excuse.leads_apart for excuse in excuses):
                 return
     finally:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mailpost.mail.dates import parse_internaldate
-from tests.acceptance.differential.answers import Answer, Pieces, Value
+from tests.acceptance.differential.answers import Answer, Pieces, Value, first_of
 
 _MASKED = {b"UIDVALIDITY", b"HIGHESTMODSEQ"}
 _NOT_COMPARED = {b"CAPABILITY", b"ALERT", b"PARSE", b"NOMODSEQ", b"INPROGRESS", b"ID"}
@@ -37,6 +37,13 @@ class Seen:
     """RECENT on entering a mailbox."""
     text: bytes = field(default=b"", compare=False)
     """The tagged response, to be shown."""
+
+    def told_before(self, before: Seen) -> None:
+        """Add what was told before the command."""
+        self.fetched = {
+            message: {**before.fetched.get(message, {}), **self.fetched.get(message, {})}
+            for message in before.fetched.keys() | self.fetched.keys()
+        }
 
     def names(self) -> set[str]:
         """The names of the parts that are compared."""
@@ -93,7 +100,7 @@ class View:
     def seen(self, command: Pieces, answer: Answer) -> Seen:
         """The answer as it is compared."""
         seen = Seen(answer.status, self._code(answer.code), text=answer.text)
-        first = command[0] if isinstance(command[0], bytes) else b""
+        first = first_of(command)
         if first.upper() == b"UNAUTHENTICATE" and answer.status == b"OK":
             self.enabled = frozenset()
         if _LEAVING.match(first.upper()) and answer.status == (b"NO" if b" " in first else b"OK"):
@@ -106,8 +113,8 @@ class View:
         self._take_all(b"", answer, seen)
 
     def unnamed(self) -> bytes:
-        """The sequence numbers of messages that will vanish by UIDs which are not known yet; "" if there are none."""
-        if b"QRESYNC" not in self.enabled or b"UIDONLY" in self.enabled:
+        """The sequence numbers of messages whose UIDs are not known yet; "" if there are none, or no numbers."""
+        if b"UIDONLY" in self.enabled:
             return b""
         return b",".join(b"%d" % number for number, each in enumerate(self._messages, 1) if not each.uid)
 
@@ -153,7 +160,9 @@ class View:
         if word == b"BYE":
             seen.data["BYE"] = True
         code = self._code(values[1]) if len(values) > 1 else None
-        if code is not None and code[0] not in _NOT_COMPARED and code[0] != b"HIGHESTMODSEQ":
+        if code is not None and code[0] == b"HIGHESTMODSEQ" and seen.status != b"BAD":
+            return  # told by some more often than by others, but by what is BAD nothing is enabled
+        if code is not None and code[0] not in _NOT_COMPARED:
             seen.codes.append(code)
             seen.codes.sort(key=repr)
 
@@ -172,7 +181,7 @@ class View:
 
     def _place(self, uid: int) -> int:
         """Where the message with this UID is; that of a message whose UID is not known lies between its neighbours'."""
-        unknown = []
+        unknown: list[int] = []
         for at, each in enumerate(self._messages):
             if each.uid == uid:
                 return at

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Collection
 from functools import partial
 
-from tests.acceptance.differential.answers import Literal, Piece, Pieces
+from tests.acceptance.differential.answers import Literal, Piece, Pieces, first_of
 from tests.acceptance.differential.extensions import Extensions
 from tests.corpus import messages
 
@@ -49,6 +49,7 @@ _NONSENSE = (
     *(b"AUTHENTICATE PLAIN", b'SELECT "a', b"EXPUNGE 1", b"ENABLE", b"ID", b"SUBSCRIBE", b"DELETE INBOX"),
     *(b"CREATE INBOX", b"CREATE a//b", b"CREATE /a", b"SELECT a (NONSENSE)", b"STATUS (MESSAGES) a", b"SELECT &&&"),
 )
+_RENAMED = re.compile(rb'RENAME (?:"(?:\\.|[^"])*"|\S+) (.+)\Z')
 _WEIGHTS = {b"QRESYNC": 8, b"UNAUTHENTICATE": 1, b"CONDSTORE": 4, b"OBJECTID": 4}
 """How often an extension is drawn; 2 is usual."""
 _MODES = {b"QRESYNC": 3, b"CONDSTORE": 4, b"UTF8=ACCEPT": 6, b"IMAP4rev2": 5, b"UIDONLY": 10}
@@ -141,6 +142,8 @@ class Sessions:
         connection, command = self._draw.randrange(self.connections), self._kinds[name][1]()
         if command == (b"UNAUTHENTICATE",):
             self._due = [(connection, each) for each in self._extensions.after_unauthenticate()]
+        elif "OBJECTID" in self._kinds and (renamed := _RENAMED.match(first_of(command))):
+            self._due = [(connection, (b"STATUS " + renamed[1] + b" (MAILBOXID)",))]
         elif command == (b"LOGOUT",):
             self._due = [(connection, each) for each in (self._extensions.login(), (b"SELECT a",))]
         return connection, command

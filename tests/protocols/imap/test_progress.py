@@ -46,6 +46,20 @@ def test_a_long_command_is_told_of_every_ten_seconds() -> None:
     assert not any(ticks(client, 60))
 
 
+def test_what_another_session_expunges_meanwhile_is_told_when_numbers_may_shift() -> None:
+    server = Server()
+    client, other = server.selected(3), server.selected()
+    slow = Slow(client)
+    client.says(b"a SEARCH TEXT x")
+    other.says(b"b STORE 2 +FLAGS.SILENT (\\Deleted)")
+    other.says(b"c EXPUNGE")
+    assert {line for line in ticks(client, 30) if line} == {AT_WORK % (b"a", b"NIL NIL")}
+    slow.asked[0].callback([2, 3])
+    assert client.heard() == b"* SEARCH 3\r\na OK SEARCH completed\r\n"
+    client.server.clock.advance(0)
+    assert client.says(b"d NOOP") == b"* 2 EXPUNGE\r\nd OK NOOP completed\r\n"
+
+
 def test_many_quick_commands_are_not_told_of() -> None:
     client = Server().selected(3)
     slow = Slow(client)

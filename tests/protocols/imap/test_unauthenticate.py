@@ -65,6 +65,16 @@ def test_nothing_of_the_user_stays() -> None:
     assert server.realm.inside == 0
 
 
+def test_what_went_meanwhile_is_not_told_and_not_counted_afterwards() -> None:
+    server = Server()
+    client, other = server.selected(3), server.selected()
+    other.says(b"a STORE 2 +FLAGS.SILENT (\\Deleted)")
+    other.says(b"b EXPUNGE")
+    assert client.says(b"c UNAUTHENTICATE") == b"c OK UNAUTHENTICATE completed\r\n"
+    client.says(b"d LOGIN joe secret")
+    assert b"* 2 EXISTS\r\n" in client.says(b"e SELECT INBOX")
+
+
 def test_limits_and_times_are_those_of_before_login() -> None:
     server = Server(ImapSettings(login_timeout=10, idle_timeout=1_000))
     client = server.logged_in()

@@ -167,6 +167,16 @@ def test_parts_without_an_end():
     assert Client(account()).says(b"APPEND INBOX CATENATE (TEXT {1+}\r\nx").startswith(b"a BAD ")
 
 
+def test_a_message_with_nul_octets_is_a_literal8_both_ways():
+    """RFC: 3516 §4.4, §4.3"""
+    client = Client(account(), "INBOX")
+    assert client.lines(b"APPEND INBOX (\\Seen) ~{8+}\r\nA: b\r\n\r\n")[-1].startswith(b"a OK [APPENDUID ")
+    assert client.lines(b"APPEND INBOX ~{12+}\r\nA: b\r\n\r\n\0\xff\r\n")[-1].startswith(b"a OK [APPENDUID ")
+    answer = client.says("FETCH 2 (BINARY.SIZE[1] BINARY.PEEK[1] BINARY.PEEK[])")
+    assert b"BINARY.SIZE[1] 4 BINARY[1] ~{4}\r\n\0\xff\r\n BINARY[] ~{12}\r\nA: b\r\n\r\n\0\xff\r\n)" in answer
+    assert b"BINARY[1] {0}" in client.says("FETCH 1 BINARY.PEEK[1]")
+
+
 def test_utf8_must_be_enabled():
     client = Client(account())
     assert client.says("APPEND INBOX UTF8 (~{2+}\r\n\u00fc)").startswith(b"a BAD ")

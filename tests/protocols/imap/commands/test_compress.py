@@ -65,6 +65,17 @@ def test_all_that_follows_is_compressed() -> None:
     assert answer.endswith(b"c OK FETCH completed\r\n")
 
 
+def test_what_another_session_expunges_is_told_as_ever() -> None:
+    server = Server()
+    client, other = Compressed(server), server.selected()
+    other.says(b"a STORE 1:2 +FLAGS.SILENT (\\Deleted)")
+    other.says(b"b EXPUNGE")
+    answer = client.says(b"c FETCH 1:3 BODY.PEEK[TEXT]")
+    assert answer.startswith(b"* 3 FETCH (BODY[TEXT] ")
+    assert answer.endswith(b"c OK [EXPUNGEISSUED] Some of these messages no longer exist\r\n")
+    assert client.says(b"d NOOP") == b"* 2 EXPUNGE\r\n* 1 EXPUNGE\r\nd OK NOOP completed\r\n"
+
+
 def test_nothing_may_be_sent_ahead() -> None:
     client = Server().logged_in()
     client.sends(b"a COMPRESS DEFLATE\r\nb NOOP\r\n")
