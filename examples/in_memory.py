@@ -7,18 +7,10 @@ Run it, and read the mail with any client, or with
 
 from email.message import EmailMessage
 
-from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
-from twisted.cred.portal import Portal
 from twisted.internet import task
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import TCP4ServerEndpoint
 
-from mailpost.accounts.realm import MailRealm
-from mailpost.protocols.imap.connection import IMAPFactory
-from mailpost.protocols.imap.settings import ImapSettings
-from mailpost.storage.memory.store import MemoryStore
-from mailpost.storage.records import NewMessage
-from mailpost.wire.imap.structures import summarise
+from mailpost.api import NewMessage, mail_server, memory_store
 
 
 def welcome() -> bytes:
@@ -33,15 +25,18 @@ def welcome() -> bytes:
 
 async def main(reactor, port=1143):
     """Serve until the program ends."""
-    store = MemoryStore(summarise)
-    account = store.account("ann")
-    account.append("INBOX", [NewMessage(welcome())])
+    store = memory_store()
+    store.account("ann").append("INBOX", [NewMessage(welcome())])
 
-    users = InMemoryUsernamePasswordDatabaseDontUse(ann=b"secret")
-    portal = Portal(MailRealm(store), [users])
-    factory = IMAPFactory(portal, ImapSettings(hostname="localhost"), clock=reactor)
-    listening = await TCP4ServerEndpoint(reactor, port, interface="127.0.0.1").listen(factory)
-    print(f"IMAP on 127.0.0.1:{listening.getHost().port}, user ann, password secret", flush=True)
+    server = mail_server(
+        reactor,
+        store=store,
+        users={"ann": "secret"},
+        listen={"imap": f"tcp:{port}:interface=127.0.0.1"},
+    )
+    server.startService()
+    reactor.addSystemEventTrigger("before", "shutdown", server.stopService)
+    print(f"IMAP on 127.0.0.1:{server.addresses['imap'].port}, user ann, password secret", flush=True)
 
     await Deferred()
 

@@ -13,10 +13,11 @@ from mailpost.accounts.account import UserNameError, checked_user
 from mailpost.admin.commands import CommandError, require_owner
 from mailpost.admin.options import Backup, Check, Reindex
 from mailpost.mail.errors import MailError
-from mailpost.service.assembly import open_store, users_now
+from mailpost.service.assembly import users_now
 from mailpost.service.config import Config
 from mailpost.service.configfile import load
 from mailpost.service.places import place
+from mailpost.service.stores import open_store
 from mailpost.storage.maildir import backup, checking, repairing
 from mailpost.storage.maildir.account import MaildirAccount
 from mailpost.storage.maildir.findings import Finding, Report

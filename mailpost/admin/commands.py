@@ -19,10 +19,11 @@ from mailpost.accounts.verifiers import beside
 from mailpost.admin.importing import Imported, import_messages
 from mailpost.admin.options import Configured, Import, Named, PasswordFor, Quota
 from mailpost.admin.sources import open_source
-from mailpost.service.assembly import open_store, users_now
+from mailpost.service.assembly import users_now
 from mailpost.service.config import Config
 from mailpost.service.configfile import load
 from mailpost.service.places import place
+from mailpost.service.stores import open_store
 from mailpost.storage.interfaces import IMailAccount
 from mailpost.storage.maildir.checking import usage_of
 from mailpost.storage.offload import settled

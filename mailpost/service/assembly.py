@@ -9,23 +9,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 from twisted.cred.checkers import ICredentialsChecker
 from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IReactorTime
 
-from mailpost.accounts.account import UserNameError
 from mailpost.accounts.checkers import AnyChecker, DirectoryChecker
 from mailpost.accounts.directory import PasswordFile, Run
+from mailpost.accounts.interfaces import IUserDirectory
 from mailpost.accounts.realm import MailRealm
 from mailpost.accounts.stock import StockAccount
 from mailpost.accounts.usersfile import parse, scram_note
 from mailpost.delivery.interfaces import IDeliveryFilter, IRecipients
 from mailpost.delivery.sent import WatchedStore
-from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.protocols.imap.connection import IMAPFactory
 from mailpost.protocols.imap.settings import ImapSettings
 from mailpost.protocols.lmtp.connection import LMTPFactory
@@ -34,42 +33,48 @@ from mailpost.protocols.login import Penalties
 from mailpost.protocols.pop3.connection import POP3Factory
 from mailpost.protocols.pop3.settings import Pop3Settings
 from mailpost.protocols.submission.connection import SubmissionFactory
+from mailpost.protocols.submission.open import OpenSmtpFactory
 from mailpost.protocols.submission.settings import SubmissionSettings
 from mailpost.service.clockwatch import ClockWatch
 from mailpost.service.config import Config, ConfigError
 from mailpost.service.delivering import local_receiver, recipients_of, require_recipients, survey_recipients
-from mailpost.service.places import place
+from mailpost.service.parts import Parts
 from mailpost.service.sending import copies_wanted, finder, require_queue, sending, sends_mail
 from mailpost.service.server import ClosableFactory, Listener, MailServer, Runner
+from mailpost.service.stores import open_store
 from mailpost.service.tls import Certificate, CertificateError
 from mailpost.service.unixsockets import require_folder, socket_path
-from mailpost.storage.interfaces import IMailStore
-from mailpost.storage.maildir.layout import Hierarchy
-from mailpost.storage.maildir.store import MaildirStore
 from mailpost.storage.offload import Offload
-from mailpost.storage.records import QuotaLimit, SpecialUse
-from mailpost.wire.imap.structures import summarise
 
 HASHING_THREADS = 2
 DELIVERY_THREADS = 2
+_NONE = Parts()
+_LOOPBACK = re.compile(r":interface=(?:127(?:\.[0-9]{1,3}){3}|\\:\\:1)(?=:|$)")
 _PORT = re.compile(r"(?:tcp6?|ssl):(?:port=)?([0-9]+)(?=:|$)")
 
 
-def listeners(config: Config, reactor: Any) -> list[Listener]:
-    """All endpoints of a configuration. Raises ConfigError for descriptions that Twisted does not know."""
+def listeners(config: Config, reactor: Any, open_smtp: Sequence[str] = ()) -> list[Listener]:
+    """All endpoints of a configuration. Raises ConfigError for descriptions that Twisted does not know.
+
+    `open_smtp`: those of SMTP for anybody.
+    """
     found: list[Listener] = []
     problems = []
-    for each in fields(config.listen):
-        for description in getattr(config.listen, each.name):
-            try:
-                endpoint = serverFromString(reactor, description)
-                _check_port(description, [listener.description for listener in found])
-                if (path := socket_path(description)) is not None:
-                    require_folder(path)
-            except Exception as problem:  # of a plugin perhaps, which may fail in any way
-                problems.append(f'{config.source.place("listen", each.name)}"{description}": {problem}')
-            else:
-                found.append(Listener(each.name, description, endpoint, each.name.endswith("s")))
+    names = [
+        (each.name, description) for each in fields(config.listen) for description in getattr(config.listen, each.name)
+    ]
+    for name, description in [*names, *(("smtp", each) for each in open_smtp)]:
+        try:
+            endpoint = serverFromString(reactor, description)
+            _check_port(description, [listener.description for listener in found])
+            if (path := socket_path(description)) is not None:
+                require_folder(path)
+            elif name == "smtp" and not _LOOPBACK.search(description):
+                raise ValueError("it takes mail from anybody, so it needs interface=127.0.0.1")
+        except Exception as problem:  # of a plugin perhaps, which may fail in any way
+            problems.append(f'{config.source.place("listen", name)}"{description}": {problem}')
+        else:
+            found.append(Listener(name, description, endpoint, name.endswith("s")))
     if problems:
         raise ConfigError(problems)
     return found
@@ -81,12 +86,6 @@ def _check_port(description: str, others: Sequence[str]) -> None:
         raise ValueError("the highest port is 65535")
     if description in others and not (port is not None and int(port[1]) == 0):
         raise ValueError("is there twice")
-
-
-def default_folders(config: Config) -> dict[str, SpecialUse]:
-    """The folders of a new account, and what they are for."""
-    named = {each.name: getattr(config.folders, each.name) for each in fields(config.folders)}
-    return {name: SpecialUse[use.upper()] for use, name in named.items() if name}
 
 
 def users_file(config: Config, reactor: Any, run: Run[Any]) -> PasswordFile | None:
@@ -103,36 +102,6 @@ def users_now(config: Config, reactor: Any) -> PasswordFile | None:
     return users_file(config, reactor, maybeDeferred)
 
 
-def open_store(config: Config, reactor: Any, directory: PasswordFile | None) -> IMailStore:
-    """The store of a configuration; whoever opens it closes it. Users of the directory may have limits of their own."""
-    storage, for_all = config.storage, QuotaLimit(config.limits.quota)
-
-    def quota(user: str) -> QuotaLimit:
-        own = directory.quota(user) if directory is not None else None
-        return for_all if own is None else own
-
-    def folder(pattern: str) -> Callable[[str], Path]:
-        def of(user: str) -> Path:
-            try:
-                return place(pattern, user)
-            except UserNameError as problem:
-                raise MailError(ErrorKind.UNAVAILABLE, f"There is no place for this user's mail: {problem}") from None
-
-        return of
-
-    return MaildirStore(
-        reactor,
-        root=folder(storage.maildir),
-        index=folder(storage.index) if storage.index else None,
-        hierarchy=Hierarchy(storage.layout),
-        separator=storage.separator,
-        utf8=storage.utf8,
-        default_folders=default_folders(config),
-        summariser=summarise,
-        quota=quota,
-    )
-
-
 def certificate(config: Config, reactor: Any) -> Certificate | None:
     """The certificate of a configuration, if it has one. Raises ConfigError."""
     if config.tls.certificate is None:
@@ -143,8 +112,8 @@ def certificate(config: Config, reactor: Any) -> Certificate | None:
         raise ConfigError([f"{config.source.place('tls')}{problem}"]) from None
 
 
-def require_users(config: Config, others: Sequence[ICredentialsChecker]) -> None:
-    """Raise ConfigError when nobody could log in."""
+def require_users(config: Config, others: Sequence[object]) -> None:
+    """Raise ConfigError when nobody could log in: neither by the users file nor by any of the others."""
     place = config.source.place("users", "file")
     if config.users.file is None and not others:
         raise ConfigError([f"{place}is missing, and there is no --auth: nobody can log in"])
@@ -153,12 +122,12 @@ def require_users(config: Config, others: Sequence[ICredentialsChecker]) -> None
 
 
 def checker(
-    directory: PasswordFile | None, reactor: Any, run: Run[Any], others: Sequence[ICredentialsChecker]
+    directory: IUserDirectory | None, clock: IReactorTime, run: Run[Any], others: Sequence[ICredentialsChecker]
 ) -> AnyChecker:
     """Everything that can say who somebody is: the users file first."""
     if directory is None:
         return AnyChecker(others)
-    return AnyChecker([DirectoryChecker(directory, run, reactor.seconds), *others])
+    return AnyChecker([DirectoryChecker(directory, run, clock.seconds), *others])
 
 
 def imap_settings(config: Config) -> ImapSettings:
@@ -227,6 +196,7 @@ def build(
     *,
     recipients: IRecipients | None = None,
     filters: Sequence[IDeliveryFilter] = (),
+    parts: Parts = _NONE,
 ) -> MailServer:
     """A server for this configuration, not started.
 
@@ -236,28 +206,34 @@ def build(
         checkers: further ways to log in, asked after the users file.
         recipients: whom addresses mean; None: what [recipients] and the users file say.
         filters: asked in this order before a message is delivered.
+        parts: what else the program brings along.
 
     Raises:
         ConfigError: something that the configuration names cannot be used.
     """
-    tls = certificate(config, reactor)
+    tls = parts.certificate or certificate(config, reactor)
+    clock = parts.clock or reactor
     hashing = Offload(reactor, threads=HASHING_THREADS)
     spooling = Offload(reactor, threads=DELIVERY_THREADS)
 
     def run(function: Callable[[], Any]) -> Deferred[Any]:
         return hashing.read("login", function)
 
-    require_users(config, checkers)
-    directory = users_file(config, reactor, run)
+    def in_thread(function: Callable[[], Any]) -> Deferred[Any]:
+        return spooling.read("delivery", function)
+
+    require_users(config, [*checkers, *([parts.directory] if parts.directory else [])])
+    file = None if parts.directory else users_file(config, reactor, run)
+    directory: IUserDirectory | None = parts.directory or file
     if recipients is None:
         recipients = recipients_of(config, reactor, directory, checkers, run)
-    known = checker(directory, reactor, run, checkers)
-    store = open_store(config, reactor, directory)
+    known = checker(directory, clock, run, checkers)
+    store = parts.store or open_store(config, reactor, file)
     find = finder(directory, checkers)
     served = WatchedStore(store, copies_wanted(config, find)) if sends_mail(config) else store
     portal = Portal(MailRealm(served, lambda account: StockAccount(account, reactor)), [known])
-    penalties = Penalties(reactor)
-    shared: dict[str, Any] = {"mechanisms": known, "tls": tls, "clock": reactor, "penalties": penalties}
+    penalties = parts.penalties or Penalties(clock)
+    shared: dict[str, Any] = {"mechanisms": known, "tls": tls, "clock": clock, "penalties": penalties}
     factories: dict[str, ClosableFactory] = {
         "imap": IMAPFactory(portal, imap_settings(config), **shared),
         "pop3": POP3Factory(portal, pop3_settings(config), **shared),
@@ -265,23 +241,25 @@ def build(
     runners: list[Runner] = [ClockWatch(reactor)]
     receiver = None
     if recipients is not None:
-
-        def in_thread(function: Callable[[], Any]) -> Deferred[Any]:
-            return spooling.read("delivery", function)
-
-        receiver = local_receiver(config, store, recipients, filters, in_thread)
-        submission, queue = sending(config, reactor, store=store, find=find, local=receiver, run=in_thread)
+        receiver = local_receiver(config, store, recipients, filters, run=in_thread, now=parts.now)
+        submission, queue = sending(
+            config, reactor, store=store, find=find, local=receiver, run=in_thread, clock=clock, now=parts.now
+        )
         runners += [queue] if queue is not None else []
-        factories["lmtp"] = LMTPFactory(receiver, lmtp_settings(config), clock=reactor)
-        factories["submission"] = SubmissionFactory(portal, submission, submission_settings(config), **shared)
+        settings = submission_settings(config)
+        factories["lmtp"] = LMTPFactory(receiver, lmtp_settings(config), clock=clock)
+        factories["submission"] = SubmissionFactory(portal, submission, settings, **shared)
+        shared["tls"] = tls if parts.open_smtp_tls else None
+        factories["smtp"] = OpenSmtpFactory(portal, receiver, settings, **shared)
     return MailServer(
-        listeners(config, reactor),
+        listeners(config, reactor, parts.open_smtp),
         factories,
         store=store,
         receiver=receiver,
         runners=runners,
         workers=(spooling, hashing),
         certificate=tls,
+        around=parts.around,
     )
 
 

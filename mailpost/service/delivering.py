@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.cred.checkers import ICredentialsChecker
@@ -26,7 +26,7 @@ def takes_mail(config: Config) -> bool:
     return any(getattr(config.listen, name, ()) for name in TAKES_MAIL)
 
 
-def require_recipients(config: Config, checkers: Sequence[ICredentialsChecker]) -> None:
+def require_recipients(config: Config, checkers: Sequence[object]) -> None:
     """Raise ConfigError when mail comes in and nobody could get it, or a file is not there."""
     file = config.recipients.aliases
     if file is not None and not file.is_file():
@@ -55,7 +55,7 @@ def recipients_of(
     Raises:
         ConfigError: as `require_recipients` does.
     """
-    require_recipients(config, checkers)
+    require_recipients(config, checkers if directory is None else [directory])
     known = directory or next(iter(_others(checkers)), None)
     if known is None:
         return None
@@ -76,9 +76,15 @@ def recipients_of(
 
 
 def local_receiver(
-    config: Config, store: IMailStore, recipients: IRecipients, filters: Sequence[IDeliveryFilter], run: Run
+    config: Config,
+    store: IMailStore,
+    recipients: IRecipients,
+    filters: Sequence[IDeliveryFilter],
+    *,
+    run: Run,
+    now: Callable[[], float],
 ) -> LocalReceiver:
-    """Takes mail for local users; `run` runs a blocking function in a thread."""
+    """Takes mail for local users; `run` runs a blocking function in a thread, `now` is the time of day."""
     return LocalReceiver(
         store,
         recipients,
@@ -87,6 +93,7 @@ def local_receiver(
         filters=filters,
         message_size=config.limits.message,
         most_recipients=config.limits.recipients,
+        now=now,
     )
 
 
@@ -100,5 +107,5 @@ def survey_recipients(config: Config) -> list[str]:
     return lines + [f"warning: {file}: {warning}" for warning in read.warnings]
 
 
-def _others(checkers: Sequence[ICredentialsChecker]) -> list[IUserDirectory]:
+def _others(checkers: Sequence[object]) -> list[IUserDirectory]:
     return [checker for checker in checkers if IUserDirectory.providedBy(checker)]

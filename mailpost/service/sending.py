@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from twisted.cred.checkers import ICredentialsChecker
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.ssl import (
     Certificate,
     CertificateOptions,
@@ -58,17 +58,27 @@ def finder(directory: IUserDirectory | None, checkers: Sequence[ICredentialsChec
 
 
 def sending(
-    config: Config, reactor: Any, *, store: IMailStore, find: Find, local: LocalReceiver, run: Run
+    config: Config,
+    reactor: Any,
+    *,
+    store: IMailStore,
+    find: Find,
+    local: LocalReceiver,
+    run: Run,
+    clock: IReactorTime,
+    now: Callable[[], float],
 ) -> tuple[Submission, OutgoingQueue | None]:
     """What takes mail from users, and the queue, not started; None without a smarthost.
 
-    `local` gets a way out too, for aliases that lead elsewhere. `run` runs a blocking function in a thread.
+    `local` gets a way out too, for aliases that lead elsewhere. `run` runs a blocking function in a thread, `clock` is
+    for timers, `now` the time of day.
 
     Raises:
         ConfigError: something that the configuration names cannot be used.
     """
-    reports = Reports(config.server.hostname, local, run, time.time, lambda: local.elsewhere)
-    queue, relay = _queue(config, reactor, run, reports) if config.smarthost.host else (None, None)
+    reports = Reports(config.server.hostname, local, run, now, lambda: local.elsewhere)
+    out = smarthost(config, reactor, run, clock) if config.smarthost.host else None
+    queue, relay = _queue(config, out, reports, run=run, clock=clock, now=now) if out else (None, None)
     local.elsewhere = relay
     options = config.submission
     submission = Submission(
@@ -78,7 +88,7 @@ def sending(
         sent=SentCopies(store, copies_wanted(config, find), config.folders.sent or "Sent"),
         reports=reports,
         hostname=config.server.hostname,
-        now=time.time,
+        now=now,
         hide_client=options.hide_client,
     )
     return submission, queue
@@ -95,21 +105,23 @@ def copies_wanted(config: Config, find: Find) -> Callable[[str], Awaitable[bool]
     return wanted
 
 
-def _queue(config: Config, reactor: Any, run: Run, reports: Reports) -> tuple[OutgoingQueue, QueueReceiver]:
+def _queue(
+    config: Config, out: Smarthost, reports: Reports, *, run: Run, clock: IReactorTime, now: Callable[[], float]
+) -> tuple[OutgoingQueue, QueueReceiver]:
     settings, limits = config.smarthost, config.limits
     files = queue_files(config)
     queue = OutgoingQueue(
         files,
-        smarthost(config, reactor, run),
+        out,
         reports,
         Schedule(settings.retry_after, settings.give_up, settings.warn_after),
         connections=settings.connections,
-        clock=reactor,
+        clock=clock,
         run=run,
-        now=time.time,
+        now=now,
     )
     receiver = QueueReceiver(
-        files, run, time.time, queue.added, message_size=limits.message, most_recipients=limits.recipients
+        files, run, now, queue.added, message_size=limits.message, most_recipients=limits.recipients
     )
     return queue, receiver
 
@@ -121,8 +133,8 @@ def queue_files(config: Config) -> QueueFiles:
     return QueueFiles(config.smarthost.queue)
 
 
-def smarthost(config: Config, reactor: Any, run: Run) -> Smarthost:
-    """The smarthost of a configuration. Raises ConfigError for certificates that cannot be read."""
+def smarthost(config: Config, reactor: Any, run: Run, clock: IReactorTime) -> Smarthost:
+    """The smarthost of a configuration; `clock` is for timers. Raises ConfigError: no certificates in a file."""
     settings = config.smarthost
     security = Security(settings.tls)
     tls = _tls(config, security)
@@ -131,7 +143,7 @@ def smarthost(config: Config, reactor: Any, run: Run) -> Smarthost:
         endpoint = wrapClientTLS(tls, endpoint)
     user, file = settings.user, settings.password_file
     return Smarthost(
-        clock=reactor,
+        clock=clock,
         endpoint=endpoint,
         name=settings.host,
         hostname=config.server.hostname,

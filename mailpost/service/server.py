@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IStreamServerEndpoint
+from twisted.internet.interfaces import IAddress, IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
@@ -74,6 +74,7 @@ class MailServer(Service):
         runners: Sequence[Runner] = (),
         workers: Sequence[Offload],
         certificate: Certificate | None,
+        around: Callable[[str, Any], Any] | None = None,
     ) -> None:
         """A server that is not started yet.
 
@@ -85,6 +86,7 @@ class MailServer(Service):
             runners: started with the server, closed before the store.
             workers: threads beside those of the store, closed last.
             certificate: for the listeners with TLS.
+            around: (protocol, factory) -> the factory that takes the connections, inside TLS.
         """
         self.store = store
         self.receiver = receiver
@@ -94,6 +96,13 @@ class MailServer(Service):
         self._runners = runners
         self._workers = workers
         self._certificate = certificate
+        self._around = around
+
+    @property
+    def addresses(self) -> Mapping[str, IAddress]:
+        """Where it listens, by `Listener.name`, the first of each; empty while it is not started."""
+        bound = zip(self._listeners, self.ports, strict=False)
+        return {listener.name: port.getHost() for listener, port in reversed(list(bound))}
 
     def privilegedStartService(self) -> None:
         """Bind all ports, or none.
@@ -152,6 +161,8 @@ class MailServer(Service):
 
     def _listen(self, listener: Listener) -> None:
         factory: Any = self._factories[listener.protocol]
+        if self._around is not None:
+            factory = self._around(listener.protocol, factory)
         path = socket_path(listener.description)
         try:
             if path is not None:

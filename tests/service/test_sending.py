@@ -84,13 +84,13 @@ def test_how_the_smarthost_is_reached(tmp_path: Path) -> None:
     write_certificate(tmp_path / "ca.pem", tmp_path / "key.pem")
     login = 'ca_file = "ca.pem"\nuser = "u"\npassword_file = "password"\n'
     for security in Security:
-        made = sending.smarthost(config(tmp_path, f'{login}tls = "{security.value}"'), reactor, at_once)
+        made = sending.smarthost(config(tmp_path, f'{login}tls = "{security.value}"'), reactor, at_once, reactor)
         assert made.security is security
         assert (made.tls is None) is (security is Security.NONE)
         assert made.credentials is not None
         assert made.credentials() == ("u", "se cret")
         assert not made.local
-    assert sending.smarthost(config(tmp_path), reactor, at_once).credentials is None
+    assert sending.smarthost(config(tmp_path), reactor, at_once, reactor).credentials is None
 
 
 @pytest.mark.parametrize(
@@ -100,4 +100,4 @@ def test_certificates_that_cannot_be_read(tmp_path: Path, text: str | None) -> N
     if text is not None:
         (tmp_path / "ca.pem").write_text(text)
     with pytest.raises(ConfigError, match=r"smarthost.ca_file: .*ca.pem"):
-        sending.smarthost(config(tmp_path, 'ca_file = "ca.pem"'), reactor, at_once)
+        sending.smarthost(config(tmp_path, 'ca_file = "ca.pem"'), reactor, at_once, reactor)
