@@ -222,17 +222,18 @@ def build(
     def in_thread(function: Callable[[], Any]) -> Deferred[Any]:
         return spooling.read("delivery", function)
 
-    require_users(config, [*checkers, *([parts.directory] if parts.directory else [])])
-    file = None if parts.directory else users_file(config, reactor, run)
-    directory: IUserDirectory | None = parts.directory or file
+    directory: IUserDirectory | None = parts.directory
+    require_users(config, checkers if directory is None else [directory])
+    file = users_file(config, reactor, run) if directory is None else None
+    directory = file if directory is None else directory
     if recipients is None:
         recipients = recipients_of(config, reactor, directory, checkers, run)
     known = checker(directory, clock, run, checkers)
-    store = parts.store or open_store(config, reactor, file)
+    store = open_store(config, reactor, file) if parts.store is None else parts.store
     find = finder(directory, checkers)
     served = WatchedStore(store, copies_wanted(config, find)) if sends_mail(config) else store
     portal = Portal(MailRealm(served, lambda account: StockAccount(account, reactor)), [known])
-    penalties = parts.penalties or Penalties(clock)
+    penalties = Penalties(clock) if parts.penalties is None else parts.penalties
     shared: dict[str, Any] = {"mechanisms": known, "tls": tls, "clock": clock, "penalties": penalties}
     factories: dict[str, ClosableFactory] = {
         "imap": IMAPFactory(portal, imap_settings(config), **shared),

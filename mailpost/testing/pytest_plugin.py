@@ -1,0 +1,58 @@
+"""The pytest plugin: the fixtures `mailpost`, `mailpost_factory`, `async_mailpost`; transcripts with failures.
+
+Nothing of mailpost or Twisted is imported before a test asks for a fixture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from mailpost.testing.server import AsyncMailServer, MailServer
+
+_SERVERS = pytest.StashKey[list[Any]]()
+
+
+@pytest.fixture
+def mailpost_factory(request: pytest.FixtureRequest) -> Iterator[Callable[..., MailServer]]:
+    """Makes mail servers, each with the settings that it is given (see `mailpost.testing.MailServer`)."""
+    from mailpost.testing.server import MailServer  # noqa: PLC0415
+
+    servers = request.node.stash.setdefault(_SERVERS, [])
+
+    def make(**settings: Any) -> MailServer:
+        servers.append(MailServer(**settings).start())
+        made: MailServer = servers[-1]
+        return made
+
+    yield make
+    for server in reversed(servers):
+        server.stop()
+
+
+@pytest.fixture
+def mailpost(mailpost_factory: Callable[..., MailServer]) -> MailServer:
+    """A mail server with empty mailboxes, on free ports."""
+    return mailpost_factory()
+
+
+@pytest.fixture
+def async_mailpost(mailpost: MailServer) -> AsyncMailServer:
+    """The same server, for coroutines of asyncio: its methods are awaited."""
+    return mailpost.awaitable
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show in the report of a failed test what was said to its servers."""
+    report = yield
+    if report.failed:
+        servers = item.stash.get(_SERVERS, None) or ()
+        for number, server in enumerate(servers, 1):
+            text = str(server.transcripts)
+            if text:
+                report.sections.append((f"mailpost {number}: transcripts", text))
+    return report

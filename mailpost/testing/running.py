@@ -1,0 +1,156 @@
+"""A server of the harness, in the reactor's thread: made, started, asked, stopped."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mailpost.accounts.account import User
+from mailpost.delivery.interfaces import IDeliveryFilter
+from mailpost.protocols.login import Penalties
+from mailpost.service.config import Limits, Smarthost, Submission
+from mailpost.service.parts import Parts
+from mailpost.service.server import MailServer as Service
+from mailpost.service.stores import memory_store, memory_users
+from mailpost.service.testcertificates import NoAuthorityError, TrustedAuthority, authority
+from mailpost.service.throwaway import Endpoint, Everybody, endpoints, throwaway_server
+from mailpost.storage.interfaces import IMailStore
+from mailpost.storage.offload import Offload, settled
+from mailpost.storage.records import NO_LIMIT, QuotaLimit
+from mailpost.testing.clock import MovingClock
+from mailpost.testing.criteria import Criteria
+from mailpost.testing.mail import Mail
+from mailpost.testing.mailbox import Cursor, Mailbox
+from mailpost.testing.reports import no_mail
+from mailpost.testing.transcripts import Transcripts
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a server of the harness can be told; all of it has a default."""
+
+    store: IMailStore | None = None
+    """Where mail is; the server closes it. None: in memory."""
+    filters: Sequence[IDeliveryFilter] = ()
+    """Asked before a message is delivered."""
+    quota: QuotaLimit = NO_LIMIT
+    """How much each user may have, where mail is in memory."""
+    hostname: str = "mail.test"
+    """What clients are greeted with."""
+    limits: Limits | None = None
+    """What one client may ask for."""
+    submission: Submission | None = None
+    """What users who send may do; None: they may send as whom they like."""
+    smarthost: Smarthost | None = None
+    """Who takes mail that is not for here. Without one every address is somebody here."""
+    smtp_starttls: bool = False
+    """`smtp` offers STARTTLS as `submission` does. Many clients then insist on a certificate that they trust."""
+
+
+class RunningServer:
+    """The server. All of its methods are called in the reactor's thread."""
+
+    def __init__(self, reactor: Any, settings: Settings) -> None:
+        self.transcripts = Transcripts()
+        self.authority = _authority()
+        self.endpoints: Mapping[str, Endpoint] = {}
+        self.clock = MovingClock(reactor)
+        self._reactor = reactor
+        self._settings = settings
+        self._users = memory_users({})
+        self._everybody = Everybody()
+        self._mailboxes: dict[tuple[str, str], Mailbox] = {}
+        self._store: IMailStore | None = None
+        self._service: Service | None = None
+
+    @property
+    def store(self) -> IMailStore:
+        """Where the mail is."""
+        assert self._store is not None, "the server runs"
+        return self._store
+
+    def start(self) -> None:
+        """Listen."""
+        settings, clock = self._settings, self.clock
+        self._store = settings.store or memory_store(quota=lambda _: settings.quota, now=clock.now)
+        self._service = throwaway_server(
+            self._reactor,
+            Parts(
+                store=self._store,
+                directory=self._users,
+                certificate=self.authority.certificate() if self.authority else None,
+                clock=clock,
+                now=clock.now,
+                penalties=Penalties(clock, first=0.0),
+                around=self.transcripts.around,
+                open_smtp_tls=settings.smtp_starttls,
+            ),
+            recipients=self._everybody,
+            filters=settings.filters,
+            hostname=settings.hostname,
+            limits=settings.limits,
+            submission=settings.submission,
+            smarthost=settings.smarthost,
+        )
+        self._service.startService()
+        self.endpoints = endpoints(self._service, self.authority.ca_file if self.authority else None)
+
+    async def stop(self) -> None:
+        """Close all connections and forget everything."""
+        if self._service is not None:
+            service, self._service = self._service, None
+            await service.stopService()
+            self.clock.stop()
+
+    def add_user(self, name: str, password: str) -> None:
+        """Let somebody in."""
+        self._everybody.known[name] = None
+        self._users.add(User(name, f"{{PLAIN}}{password}"))
+
+    def mailbox(self, user: str, folder: str) -> Mailbox:
+        """A folder of a user, the same one each time."""
+        key = user, folder
+        if key not in self._mailboxes:
+            self._mailboxes[key] = Mailbox(self._reactor, self.store, user, folder)
+        return self._mailboxes[key]
+
+    async def wait(self, mailbox: Mailbox, wanted: Criteria, timeout: float, after: Cursor | None) -> Mail:
+        """The first new mail that matches. Raises NoMailError."""
+        cursor = after or mailbox.cursor
+        mail = await mailbox.wait(wanted, timeout, cursor)
+        if mail is None:
+            raise await no_mail(mailbox, wanted, cursor, timeout, await self._others(mailbox))
+        return mail
+
+    async def _others(self, mailbox: Mailbox) -> list[Mailbox]:
+        """All other folders of all users who are known."""
+        found = []
+        for user in list(self._everybody.known):
+            account = await settled(self.store.account(user))
+            try:
+                found += [self.mailbox(user, each.name) for each in account.folders() if each.selectable]
+            finally:
+                account.release()
+        return [each for each in found if each is not mailbox]
+
+    async def in_thread(self, work: Any) -> Any:
+        """Run something that reads files, outside of the reactor's thread."""
+        offload = Offload(self._reactor, threads=1)
+        try:
+            return await offload.read("files", work)
+        finally:
+            await offload.close()
+
+
+def made_up_password() -> str:
+    """A password that nobody has had before."""
+    return secrets.token_urlsafe(12)
+
+
+def _authority() -> TrustedAuthority | None:
+    try:
+        return authority()
+    except NoAuthorityError:
+        return None
