@@ -220,17 +220,18 @@ class AsyncMailServer(_Server):
         """Listen, on free ports of loopback; that is done at once.
 
         Raises:
-            RuntimeError: neither a loop of asyncio nor the reactor runs here.
+            RuntimeError: there is no loop of asyncio here, and the reactor runs in another thread.
         """
         thread = reactor_thread()
-        self._running = RunningServer(thread.reactor, self._settings)
         loop = _running_loop()
-        if thread.reactor.running and isInIOThread():
+        here = isInIOThread() or not thread.reactor.running  # trial runs it a moment later
+        if loop is None and not here:
+            raise RuntimeError("the reactor runs in another thread: use mailpost.testing.MailServer")
+        self._running = RunningServer(thread.reactor, self._settings)
+        if loop is None or (thread.reactor.running and here):
             self._run = _here if loop is None else _on(loop)
             self._running.start()
             return self
-        if loop is None:
-            raise RuntimeError("neither asyncio nor the reactor runs here: use mailpost.testing.MailServer")
         thread.enter()
         try:
             thread.run(_calling(self._running.start))

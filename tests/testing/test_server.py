@@ -285,13 +285,15 @@ def test_where_it_is(mailpost: MailServer) -> None:
 
 def test_the_clock_is_moved_on(mailpost: MailServer) -> None:
     ann = mailpost.user("ann@example.org")
-    with imaplib.IMAP4(*mailpost.imap.address, timeout=10) as client:
-        client.login(ann.name, ann.password)
-        mailpost.advance(29 * 60)
-        assert client.noop()[0] == "OK"
-        mailpost.advance(31 * 60)
-        with pytest.raises(imaplib.IMAP4.abort, match=r"idle too long|EOF"):
-            client.noop()
+    client = imaplib.IMAP4(*mailpost.imap.address, timeout=10)
+    client.login(ann.name, ann.password)
+    mailpost.advance(29 * 60)
+    assert client.noop()[0] == "OK"
+    mailpost.advance(31 * 60)
+    with pytest.raises((imaplib.IMAP4.abort, OSError)):
+        client.noop()
+    client.shutdown()
+    assert "S: * BYE Autologout" in str(mailpost.transcripts)
     send(mailpost, message("later"))
     assert (ann.inbox.wait().arrived - datetime.now(UTC)).total_seconds() > 59 * 60
     with pytest.raises(ValueError, match="back"):
