@@ -17,10 +17,9 @@ from twisted.trial.unittest import TestCase
 from mailpost.accounts.passwords import verify
 from mailpost.accounts.usersfile import parse
 from mailpost.admin import commands
-from mailpost.admin.commands import CommandError
+from mailpost.admin.errors import CommandError, SourceError
 from mailpost.admin.main import main
 from mailpost.admin.options import Options
-from mailpost.admin.sources import SourceError
 
 CONFIG = """
 [storage]
