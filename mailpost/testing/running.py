@@ -43,8 +43,10 @@ class Settings:
     """What one client may ask for."""
     submission: Submission | None = None
     """What users who send may do; None: they may send as whom they like."""
+    domains: Sequence[str] = ()
+    """Whose addresses are somebody here; without any, all are."""
     smarthost: Smarthost | None = None
-    """Who takes mail that is not for here. Without one every address is somebody here."""
+    """Who takes what users submit for other domains; without one it is refused."""
     smtp_starttls: bool = False
     """`smtp` offers STARTTLS as `submission` does. Many clients then insist on a certificate that they trust."""
 
@@ -60,7 +62,7 @@ class RunningServer:
         self._reactor = reactor
         self._settings = settings
         self._users = memory_users({})
-        self._everybody = Everybody()
+        self._everybody = Everybody(settings.domains)
         self._mailboxes: dict[tuple[str, str], Mailbox] = {}
         self._store: IMailStore | None = None
         self._service: Service | None = None

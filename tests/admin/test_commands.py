@@ -173,7 +173,7 @@ class Tests(TestCase):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        ([], 2, "which of user, mailbox, queue, import, check, reindex, backup?"),
+        ([], 2, "which of user, mailbox, queue, import, check, reindex, backup, serve-tests?"),
         (["user"], 2, "which of add, passwd, quota, list, remove?"),
         (["user", "add"], 2, "Usage: mailpost user add NAME"),
         (["user", "add", "ann", "--nope"], 2, "option --nope not recognized"),
