@@ -16,7 +16,6 @@ from mailpost.service.server import MailServer as Service
 from mailpost.service.stores import memory_store, memory_users
 from mailpost.service.testcertificates import NoAuthorityError, TrustedAuthority, authority
 from mailpost.service.throwaway import Endpoint, Everybody, endpoints, throwaway_server
-from mailpost.storage.interfaces import IMailStore
 from mailpost.storage.offload import Offload, settled
 from mailpost.storage.records import NO_LIMIT, QuotaLimit
 from mailpost.testing.clock import MovingClock
@@ -31,12 +30,10 @@ from mailpost.testing.transcripts import Transcripts
 class Settings:
     """What a server of the harness can be told; all of it has a default."""
 
-    store: IMailStore | None = None
-    """Where mail is; the server closes it. None: in memory."""
     filters: Sequence[IDeliveryFilter] = ()
     """Asked before a message is delivered."""
     quota: QuotaLimit = NO_LIMIT
-    """How much each user may have, where mail is in memory."""
+    """How much each user may have."""
     hostname: str = "mail.test"
     """What clients are greeted with."""
     limits: Limits | None = None
@@ -64,23 +61,16 @@ class RunningServer:
         self._users = memory_users({})
         self._everybody = Everybody(settings.domains)
         self._mailboxes: dict[tuple[str, str], Mailbox] = {}
-        self._store: IMailStore | None = None
         self._service: Service | None = None
-
-    @property
-    def store(self) -> IMailStore:
-        """Where the mail is."""
-        assert self._store is not None, "the server runs"
-        return self._store
+        self.store = memory_store(quota=lambda _: settings.quota, now=self.clock.now)
 
     def start(self) -> None:
         """Listen."""
         settings, clock = self._settings, self.clock
-        self._store = settings.store or memory_store(quota=lambda _: settings.quota, now=clock.now)
         self._service = throwaway_server(
             self._reactor,
             Parts(
-                store=self._store,
+                store=self.store,
                 directory=self._users,
                 certificate=self.authority.certificate() if self.authority else None,
                 clock=clock,

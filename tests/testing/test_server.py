@@ -233,6 +233,19 @@ def test_flags_and_removal(mailpost: MailServer) -> None:
     assert mailpost.user("ann@example.org").folder("none").clear() == 0
 
 
+def test_a_folder_that_was_made_anew_is_new(mailpost: MailServer) -> None:
+    user = mailpost.user("ann@example.org")
+    folder = user.folder("Work")
+    folder.put(message("old"))
+    with imaplib.IMAP4(*mailpost.imap.address, timeout=10) as client:
+        client.login(user.name, user.password)
+        client.delete("Work")
+        client.create("Work")
+        client.append("Work", "", None, b"Subject: new\r\n\r\nHello!\r\n")  # type: ignore[arg-type]
+    assert folder.wait().subject == "new"
+    assert folder.mails()[0].uid == 1
+
+
 def test_many_messages(mailpost: MailServer) -> None:
     folder = mailpost.user("ann@example.org").folder("Many")
     folder.fill(2000, seed=7)
