@@ -223,13 +223,12 @@ class AsyncMailServer(_Server):
             RuntimeError: there is no loop of asyncio here, and the reactor runs in another thread.
         """
         thread = reactor_thread()
-        loop = _running_loop()
+        in_task = _loop_of_task() is not None
         here = isInIOThread() or not thread.reactor.running  # trial runs it a moment later
-        if loop is None and not here:
+        if not in_task and not here:
             raise RuntimeError("the reactor runs in another thread: use mailpost.testing.MailServer")
         self._running = RunningServer(thread.reactor, self._settings)
-        if loop is None or (thread.reactor.running and here):
-            self._run = _here if loop is None else _on(loop)
+        if not in_task or (thread.reactor.running and here):
             self._running.start()
             return self
         thread.enter()
@@ -262,17 +261,11 @@ class AsyncMailServer(_Server):
 
 async def _here(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run a coroutine function where we are, which is the reactor's thread."""
-    return await work()
-
-
-def _on(loop: asyncio.AbstractEventLoop) -> Run:
-    """Run coroutine functions for asyncio, in a thread whose loop the reactor uses too."""
-
-    async def run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        done: T = await Deferred.fromCoroutine(work()).asFuture(loop)
-        return done
-
-    return run
+    loop = _loop_of_task()
+    if loop is None:
+        return await work()
+    done: T = await Deferred.fromCoroutine(work()).asFuture(loop)
+    return done
 
 
 def _calling(function: Callable[[], None]) -> Callable[[], Coroutine[Any, Any, None]]:
@@ -282,8 +275,9 @@ def _calling(function: Callable[[], None]) -> Callable[[], Coroutine[Any, Any, N
     return call
 
 
-def _running_loop() -> asyncio.AbstractEventLoop | None:
+def _loop_of_task() -> asyncio.AbstractEventLoop | None:
+    """The loop of the asyncio task that we are in; None where we are in none, as in coroutines that Twisted runs."""
     try:
-        return asyncio.get_running_loop()
+        return asyncio.get_running_loop() if asyncio.current_task() is not None else None
     except RuntimeError:
         return None
