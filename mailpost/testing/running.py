@@ -9,6 +9,7 @@ from typing import Any
 
 from mailpost.accounts.account import User
 from mailpost.delivery.interfaces import IDeliveryFilter
+from mailpost.mail.foldertree import known_name
 from mailpost.protocols.login import Penalties
 from mailpost.service.config import Limits, Smarthost, Submission
 from mailpost.service.parts import Parts
@@ -103,9 +104,9 @@ class RunningServer:
 
     def mailbox(self, user: str, folder: str) -> Mailbox:
         """A folder of a user, the same one each time."""
-        key = user, folder
+        key = user, known_name(folder, self.store.separator)
         if key not in self._mailboxes:
-            self._mailboxes[key] = Mailbox(self._reactor, self.store, user, folder)
+            self._mailboxes[key] = Mailbox(self._reactor, self.store, *key)
         return self._mailboxes[key]
 
     async def wait(self, mailbox: Mailbox, wanted: Criteria, timeout: float, after: Cursor | None) -> Mail:

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.python.threadable import isInIOThread
 
-from mailpost.service.testcertificates import NoAuthorityError, TrustedAuthority
+from mailpost.service.testcertificates import NO_AUTHORITY, NoAuthorityError, TrustedAuthority
 from mailpost.service.throwaway import Endpoint, user_of
 from mailpost.testing.folders import AsyncUser, Run, User
 from mailpost.testing.reactorthread import ReactorThread, reactor_thread
@@ -108,13 +108,14 @@ class _Server:
         return self._passwords[name]
 
     def _with_tls(self, name: str) -> Endpoint:
-        assert self._authority
+        if name not in self.endpoints:
+            raise NoAuthorityError(NO_AUTHORITY)
         return self.endpoints[name]
 
     @property
     def _authority(self) -> TrustedAuthority:
         if self._running.authority is None:
-            raise NoAuthorityError("TLS in tests needs trustme: install mailpost[testing]")
+            raise NoAuthorityError(NO_AUTHORITY)
         return self._running.authority
 
 

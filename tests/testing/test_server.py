@@ -8,6 +8,7 @@ import poplib
 import smtplib
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
@@ -18,6 +19,7 @@ from threading import Timer
 import pytest
 
 from mailpost.api import QuotaLimit
+from mailpost.service.testcertificates import NoAuthorityError, authority
 from mailpost.testing import CriteriaError, Mail, MailServer, NoMailError
 
 Send = Callable[..., None]
@@ -107,6 +109,9 @@ def test_a_cursor_of_ones_own(mailpost: MailServer) -> None:
     assert inbox.wait(subject="code", after=cursor).code == "2222"
     assert inbox.wait(subject="code", after=cursor).code == "3333"
     assert inbox.wait(subject="code").code == "1111"
+    inbox.put(message("code", "Your code: 4444\n"))
+    with pytest.raises(NoMailError, match="put in by the test"):
+        inbox.wait(after=cursor, timeout=0)
 
 
 def test_a_folder_that_comes_later(mailpost: MailServer) -> None:
@@ -191,9 +196,7 @@ def test_a_failure_shows_what_came(mailpost: MailServer) -> None:
         ["From", "Subject", "Arrived", "(UTC)", "Why", "not"],
     ]
     assert lines[3].startswith("  bob@example.org") and lines[3].endswith('not SUBJECT "Welcome"')
-    assert lines[4].startswith("  cid@example.org") and lines[4].endswith(
-        "given by an earlier wait, or put in by the test"
-    )
+    assert lines[4].startswith("  cid@example.org") and lines[4].endswith("given by an earlier wait")
     assert lines[-1].endswith("INBOX of bob@example.org, and matches")
     with pytest.raises(NoMailError, match="nothing at all"):
         mailpost.user("dan@example.org").inbox.wait(timeout=0)
@@ -212,6 +215,8 @@ def test_what_is_put_in(mailpost: MailServer, tmp_path: Path) -> None:
         "Subject: text\n\nHello!\n", b"Subject: octets\r\n\r\nHello!\r\n", tmp_path / "one.eml", tmp_path / "mbox"
     )
     ann.load(maildir)
+    ann.folder("inbox").put("Subject: INBOX in any case\n\n")
+    assert ann.inbox.clear(subject="any case") == 1
     assert [mail.subject for mail in ann.inbox.mails()] == ["text", "octets", "a file", "in an mbox", "in a Maildir"]
     assert [mail.subject for mail in ann.inbox.mails(seen=True)] == ["in an mbox", "in a Maildir"]
     assert [mail.raw for mail in ann.folder("Work").mails()] == [b"Subject: at work\r\n\r\nHello!\r\n"]
@@ -273,6 +278,20 @@ def test_tls_on_every_port(mailpost: MailServer) -> None:
         assert smtp.login(ann.name, ann.password)[0] == 235
     with pytest.raises(ssl.SSLCertVerificationError):
         imaplib.IMAP4_SSL(*mailpost.imaps.address, ssl_context=ssl.create_default_context(), timeout=10)
+
+
+def test_without_trustme_there_is_no_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "trustme", None)
+    authority.cache_clear()
+    with MailServer() as server:
+        assert sorted(server.endpoints) == ["imap", "lmtp", "pop3", "smtp", "submission"]
+        send(server, message("hello"))
+        assert server.user("ann@example.org").inbox.wait().subject == "hello"
+        assert "SSL_CERT_FILE" not in server.environment()
+        for use in (lambda: server.imaps, server.ssl_context, lambda: server.ca_file):
+            with pytest.raises(NoAuthorityError, match=r"mailpost\[testing\]"):
+                use()
+    authority.cache_clear()
 
 
 def test_starttls_of_smtp_is_asked_for(mailpost_factory: Callable[..., MailServer]) -> None:
