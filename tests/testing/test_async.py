@@ -138,6 +138,26 @@ task.result()
 """
 
 
+STOPPED_REACTOR = """
+from twisted.internet import reactor
+from mailpost.testing import MailServer
+
+reactor.callLater(0, reactor.stop)
+reactor.run()
+try:
+    MailServer().start()
+except RuntimeError as problem:
+    print(problem, type(problem.__cause__).__name__)
+"""
+
+
+def test_a_reactor_that_was_stopped_is_told_of() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED_REACTOR], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout, done.stderr) == ("the reactor cannot be started ReactorNotRestartable\n", "")
+
+
 def test_twisteds_reactor_on_the_loop_of_asyncio() -> None:
     done = subprocess.run(
         [sys.executable, "-c", ASYNCIO_REACTOR], capture_output=True, text=True, timeout=60, check=False
