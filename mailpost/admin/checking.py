@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 from mailpost.accounts import userlist
 from mailpost.accounts.account import UserNameError, checked_user
-from mailpost.admin.commands import CommandError, require_owner
+from mailpost.admin.commands import require_owner
+from mailpost.admin.errors import CommandError
 from mailpost.admin.options import Backup, Check, Reindex
 from mailpost.mail.errors import MailError
 from mailpost.service.assembly import users_now

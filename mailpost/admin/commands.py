@@ -16,6 +16,7 @@ from mailpost.accounts import userlist
 from mailpost.accounts.account import checked_user
 from mailpost.accounts.passwords import hashed, plain_of
 from mailpost.accounts.verifiers import beside
+from mailpost.admin.errors import CommandError
 from mailpost.admin.importing import Imported, import_messages
 from mailpost.admin.options import Configured, Import, Named, PasswordFor, Quota
 from mailpost.admin.sources import open_source
@@ -28,10 +29,6 @@ from mailpost.storage.interfaces import IMailAccount
 from mailpost.storage.maildir.checking import usage_of
 from mailpost.storage.offload import settled
 from mailpost.storage.records import QuotaLimit, Usage
-
-
-class CommandError(Exception):
-    """A command that cannot be done; the text says why."""
 
 
 def _say(line: str) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -12,32 +13,35 @@ from twisted.python import usage
 from mailpost.accounts.account import UserNameError
 from mailpost.accounts.passwords import HashError
 from mailpost.accounts.userlist import UserListError
-from mailpost.admin import checking, commands, queueing
+from mailpost.admin.errors import CommandError, SourceError
 from mailpost.admin.options import Options
-from mailpost.admin.sources import SourceError
 from mailpost.mail.errors import MailError
 from mailpost.service.config import ConfigError
+from mailpost.service.server import CannotStartError
 from mailpost.storage.offload import settled
 
-_COMMANDS: Mapping[tuple[str, ...], Callable[[Any, Any], Any]] = {
-    ("user", "add"): commands.add_user,
-    ("user", "passwd"): commands.change_password,
-    ("user", "quota"): commands.limit_user,
-    ("user", "list"): commands.list_users,
-    ("user", "remove"): commands.remove_user,
-    ("mailbox", "list"): commands.list_folders,
-    ("mailbox", "status"): commands.show_status,
-    ("queue", "list"): queueing.list_queue,
-    ("queue", "show"): queueing.show,
-    ("queue", "retry"): queueing.retry,
-    ("queue", "remove"): queueing.remove,
-    ("import",): commands.import_mail,
-    ("check",): checking.check,
-    ("reindex",): checking.reindex,
-    ("backup",): checking.back_up,
+_COMMANDS: Mapping[tuple[str, ...], tuple[str, str]] = {
+    ("user", "add"): ("commands", "add_user"),
+    ("user", "passwd"): ("commands", "change_password"),
+    ("user", "quota"): ("commands", "limit_user"),
+    ("user", "list"): ("commands", "list_users"),
+    ("user", "remove"): ("commands", "remove_user"),
+    ("mailbox", "list"): ("commands", "list_folders"),
+    ("mailbox", "status"): ("commands", "show_status"),
+    ("queue", "list"): ("queueing", "list_queue"),
+    ("queue", "show"): ("queueing", "show"),
+    ("queue", "retry"): ("queueing", "retry"),
+    ("queue", "remove"): ("queueing", "remove"),
+    ("import",): ("commands", "import_mail"),
+    ("check",): ("checking", "check"),
+    ("reindex",): ("checking", "reindex"),
+    ("backup",): ("checking", "back_up"),
+    ("serve-tests",): ("servetests", "serve_tests"),
 }
+"""Module and function, loaded when the command is chosen: programs start `serve-tests` often."""
 _EXPECTED = (
-    commands.CommandError,
+    CannotStartError,
+    CommandError,
     ConfigError,
     HashError,
     MailError,
@@ -75,7 +79,8 @@ def _chosen(options: Any) -> tuple[tuple[str, ...], Any]:
 
 async def _run(reactor: Any, path: tuple[str, ...], options: Any) -> None:
     try:
-        await settled(_COMMANDS[path](reactor, options))
+        module, name = _COMMANDS[path]
+        await settled(getattr(import_module(f"mailpost.admin.{module}"), name)(reactor, options))
     except _EXPECTED as problem:
         sys.stderr.write(f"mailpost: {problem}\n")
         raise SystemExit(1) from None

@@ -224,6 +224,15 @@ class Queue(_Group):
     ]
 
 
+class ServeTests(Command):
+    """A throwaway server for tests in any language: it prints where it listens, and stays until its input ends.
+
+    Mail is in memory, every address is a user by any password, and all ports are on loopback.
+    """
+
+    optFlags: Sequence[Sequence[Any]] = [["json", None, "Print one line of JSON, for programs."]]
+
+
 class Options(_Group):
     """Everything."""
 
@@ -235,4 +244,5 @@ class Options(_Group):
         ["check", None, Check, "Whether files, index and cache agree; --repair."],
         ["reindex", None, Reindex, "Build the index anew."],
         ["backup", None, Backup, "Copy an account, while the server runs."],
+        ["serve-tests", None, ServeTests, "A throwaway server for tests, until its input ends."],
     ]

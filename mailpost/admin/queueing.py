@@ -7,7 +7,7 @@ import time
 from datetime import datetime
 from typing import Any
 
-from mailpost.admin.commands import CommandError
+from mailpost.admin.errors import CommandError
 from mailpost.delivery.outgoing.files import QueueFiles
 from mailpost.delivery.outgoing.records import CorruptError, Envelope
 from mailpost.service.configfile import load

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from mailpost.admin.errors import SourceError
 from mailpost.mail import headers
 from mailpost.mail.dates import parse_date
 from mailpost.mail.flags import ANSWERED, DELETED, DRAFT, FLAGGED, NO_FLAGS, SEEN, Flags, intern_flags
@@ -30,10 +31,6 @@ _QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
 _FIELD = re.compile(rb"[!-9;-~]+[ \t]*:")
 _FROM_DATE = re.compile(rb"From (?:\S+ +)?(.*)")
 _STATUS_FLAGS = {"R": SEEN, "A": ANSWERED, "F": FLAGGED, "D": DELETED, "T": DRAFT}
-
-
-class SourceError(Exception):
-    """A path that holds no mail that could be read; the text names it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from twisted.application.service import Service
+from twisted.cred.checkers import ICredentialsChecker
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
@@ -21,10 +23,12 @@ from mailpost.storage.records import NewMessage
 USER = PASSWORD = "demo"
 PORT = 1143
 POP3_PORT = 1110
+SMTP_PORT = 1025
 DEFAULT_FOLDER = "mailpost-demo"
 _WELCOME = """
-mailpost is ready on 127.0.0.1: IMAP on port {port}, POP3 on port {pop3_port}, without encryption.
-User {user}, password {password}.
+mailpost is ready on 127.0.0.1, without encryption: IMAP on port {port}, POP3 on port {pop3_port},
+SMTP on port {smtp_port}. User {user}, password {password}. Mail for any other address is taken too: the address is the
+user who reads it, by any password.
 The mail is in {folder}. To see some of it, paste this into another terminal:
 
     curl -s --url 'imap://127.0.0.1:{port}/INBOX;MAILINDEX=1' -u {user}:{password}
@@ -57,6 +61,19 @@ def demo_config(folder: Path | None, port: int = PORT, pop3_port: int = POP3_POR
     )
 
 
+def demo_server(
+    config: Config, reactor: Any, checkers: Sequence[ICredentialsChecker] = (), smtp_port: int = SMTP_PORT
+) -> MailServer:
+    """The demonstration's server: it takes mail for any address, which is the user who reads it, by any password."""
+    # What they load installs a reactor.
+    from mailpost.service.assembly import build  # noqa: PLC0415
+    from mailpost.service.parts import Parts  # noqa: PLC0415
+    from mailpost.service.throwaway import AnyPassword, Everybody  # noqa: PLC0415
+
+    parts = Parts(open_smtp=(f"tcp:{smtp_port}:interface=127.0.0.1",))
+    return build(config, reactor, [*checkers, AnyPassword()], recipients=Everybody(), parts=parts)
+
+
 async def fill(store: IMailStore) -> int:
     """Put the mail into a new account; one that has any is left as it is. Answers with the number of messages made."""
     account: IMailAccount = await settled(store.account(USER))
@@ -84,13 +101,21 @@ class DemoServer(Service):
     _log = Logger()
 
     def __init__(
-        self, server: MailServer, reactor: Any, folder: Path, port: int = PORT, pop3_port: int = POP3_PORT
+        self,
+        server: MailServer,
+        reactor: Any,
+        folder: Path,
+        *,
+        port: int = PORT,
+        pop3_port: int = POP3_PORT,
+        smtp_port: int = SMTP_PORT,
     ) -> None:
         self._server = server
         self._reactor = reactor
         self._folder = folder
         self._port = port
         self._pop3_port = pop3_port
+        self._smtp_port = smtp_port
         self._filling: Deferred[None] | None = None
 
     def privilegedStartService(self) -> None:
@@ -123,7 +148,12 @@ class DemoServer(Service):
             return
         self._server.resume()
         text = _WELCOME.format(
-            port=self._port, pop3_port=self._pop3_port, user=USER, password=PASSWORD, folder=self._folder
+            port=self._port,
+            pop3_port=self._pop3_port,
+            smtp_port=self._smtp_port,
+            user=USER,
+            password=PASSWORD,
+            folder=self._folder,
         )
         if sys.__stdout__ is not None:
             sys.__stdout__.write(text)

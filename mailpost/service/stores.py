@@ -17,8 +17,6 @@ from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.service.config import Config
 from mailpost.service.places import place
 from mailpost.storage.interfaces import IMailStore
-from mailpost.storage.maildir.layout import Hierarchy
-from mailpost.storage.maildir.store import MaildirStore
 from mailpost.storage.memory.store import MemoryStore
 from mailpost.storage.records import DEFAULT_FOLDERS, NO_LIMIT, QuotaLimit, SpecialUse
 from mailpost.wire.imap.structures import summarise
@@ -62,7 +60,7 @@ def maildir_store(
     utf8: bool = False,
     default_folders: Mapping[str, SpecialUse] = DEFAULT_FOLDERS,
     quota: Quota = lambda _: NO_LIMIT,
-) -> MaildirStore:
+) -> IMailStore:
     """Mail in Maildirs, which other programs may share.
 
     Args:
@@ -75,6 +73,10 @@ def maildir_store(
         default_folders: what a new account gets beside INBOX.
         quota: how much may be in an account.
     """
+    # A third of what is loaded for a server, and not needed where mail is in memory.
+    from mailpost.storage.maildir.layout import Hierarchy  # noqa: PLC0415
+    from mailpost.storage.maildir.store import MaildirStore  # noqa: PLC0415
+
     return MaildirStore(
         reactor,
         root=root,

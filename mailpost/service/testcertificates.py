@@ -18,6 +18,7 @@ from mailpost.service.tls import Certificate
 
 NAMES = ("localhost", "127.0.0.1", "::1", "mail.test")
 """What the certificate is for."""
+NO_AUTHORITY = "TLS in tests needs trustme: install mailpost[testing]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def authority() -> TrustedAuthority:
     try:
         import trustme  # noqa: PLC0415 (of the extra "testing")
     except ImportError:
-        raise NoAuthorityError("TLS in tests needs trustme: install mailpost[testing]") from None
+        raise NoAuthorityError(NO_AUTHORITY) from None
     made = trustme.CA()
     folder = Path(tempfile.mkdtemp(prefix="mailpost-ca-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)

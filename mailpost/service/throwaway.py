@@ -64,13 +64,20 @@ def user_of(address: str) -> str:
 
 @implementer(IRecipients)
 class Everybody:
-    """Every address is somebody of its own; `known` has their names, in the order in which they were met."""
+    """Every address is somebody of its own, or every address of some domains.
 
-    def __init__(self) -> None:
+    Attributes:
+        known: names of those who were met, in their order.
+    """
+
+    def __init__(self, domains: Sequence[str] = ()) -> None:
         self.known: dict[str, None] = {}
+        self._domains = frozenset(domain.casefold() for domain in domains)
 
     def resolve(self, address: str) -> Sequence[LocalUser]:
         """The user of this address."""
+        if self._domains and address.rpartition("@")[2].casefold() not in self._domains:
+            raise MailError(ErrorKind.RELAY_DENIED, "This domain is not one of ours")
         try:
             name = user_of(address)
         except UserNameError as problem:

@@ -22,7 +22,7 @@ from twisted.python import usage
 
 from mailpost.service.config import ConfigError
 from mailpost.service.configfile import load
-from mailpost.service.demo import DEFAULT_FOLDER, DemoServer, demo_config
+from mailpost.service.demo import DEFAULT_FOLDER, DemoServer, demo_config, demo_server
 from mailpost.service.server import CannotStartError, MailServer
 
 SWITCH_SECONDS = 0.001
@@ -106,7 +106,7 @@ def makeService(options: Options) -> IService:
         if not options["demo"]:
             return Started(build(options.configuration, reactor, options.checkers), reactor, options)
         folder = (options["data"] or Path(DEFAULT_FOLDER)).absolute()
-        server = build(demo_config(folder), reactor, options.checkers)
+        server = demo_server(demo_config(folder), reactor, options.checkers)
         return Started(DemoServer(server, reactor, folder), reactor, options)
     except (ConfigError, OSError) as problem:
         refuse(problem)

@@ -1,18 +1,24 @@
 """For the tests of others: a mail server in the test's own process, and the contract suite for stores.
 
 `docs/testing.md` shows what to do with it. With pytest nothing needs to be imported: the fixture is `mailpost`.
+
+The names are loaded when they are used: pytest imports this package at its start, for the plugin.
 """
 
 from __future__ import annotations
 
-from mailpost.testing.cases import AsyncMailpostMixin, MailpostMixin
-from mailpost.testing.criteria import CriteriaError
-from mailpost.testing.folders import AsyncFolder, AsyncUser, Folder, User
-from mailpost.testing.mail import Attachment, Mail
-from mailpost.testing.mailbox import Cursor
-from mailpost.testing.messages import messages
-from mailpost.testing.reports import NoMailError
-from mailpost.testing.server import AsyncMailServer, MailServer
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mailpost.testing.cases import AsyncMailpostMixin, MailpostMixin
+    from mailpost.testing.criteria import CriteriaError
+    from mailpost.testing.factory import messages
+    from mailpost.testing.folders import AsyncFolder, AsyncUser, Folder, User
+    from mailpost.testing.mail import Attachment, Mail
+    from mailpost.testing.mailbox import Cursor
+    from mailpost.testing.reports import NoMailError
+    from mailpost.testing.server import AsyncMailServer, MailServer
 
 __all__ = [
     "AsyncFolder",
@@ -30,3 +36,21 @@ __all__ = [
     "User",
     "messages",
 ]
+
+_PLACES = {
+    "cases": ("AsyncMailpostMixin", "MailpostMixin"),
+    "criteria": ("CriteriaError",),
+    "folders": ("AsyncFolder", "AsyncUser", "Folder", "User"),
+    "mail": ("Attachment", "Mail"),
+    "mailbox": ("Cursor",),
+    "factory": ("messages",),
+    "reports": ("NoMailError",),
+    "server": ("AsyncMailServer", "MailServer"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _PLACES.items():
+        if name in names:
+            return getattr(import_module(f"mailpost.testing.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -32,7 +32,7 @@ _OTHER_CODES = "".join(
     f"(?<!{word} )(?<!{word}-)"
     for word in (
         "area", "zip", "postal", "post", "country", "error", "status", "source", "qr", "bar", "booking", "tracking",
-        "promo", "discount", "coupon", "voucher", "dial", "dress", "order", "product", "exit",
+        "promo", "discount", "coupon", "voucher", "dial", "dress", "order", "product", "exit", "reference", "customer",
     )
 )  # fmt: skip
 _WORD = re.compile(
@@ -43,7 +43,7 @@ _WORD = re.compile(
 _SOMETHING_ELSE = re.compile(
     r"(?:(?<!\w)(?:order|invoice|bill|receipt|ticket|ref|reference|account|customer|case|booking|tracking|parcel|phone"
     r"|tel|call|fax|mobile|cell|zip|plz|room|flight|version|port|since|copyright|article|item|bestellung|rechnung|konto"
-    r"|kunde|telefon|commande|pedido)(?:\w*)|©|\(c\)|#)[ ]?(?:number|nummer|no|nr|id|code|is|:|\.|#|-|[ ]){0,4}\Z",
+    r"|kunde|telefon|commande|pedido)(?:\w*)|©|\(c\)|#)[ ]?(?:number|nummer|no|nr|id|is|:|\.|#|-|[ ]){0,4}\Z",
     re.IGNORECASE,
 )
 _UNIT = re.compile(

@@ -9,10 +9,10 @@ from typing import Any, Protocol, TypeVar
 
 from mailpost.mail.flags import FlagChange
 from mailpost.testing.criteria import criteria
+from mailpost.testing.factory import messages
 from mailpost.testing.loading import Puttable, new_message, read_source
 from mailpost.testing.mail import Mail
 from mailpost.testing.mailbox import Cursor, Mailbox
-from mailpost.testing.messages import messages
 from mailpost.testing.running import RunningServer
 
 T = TypeVar("T")
@@ -102,7 +102,7 @@ class AsyncFolder:
         await self._run(put)
 
     async def fill(self, count: int, seed: int = 0) -> None:
-        """Put in so many messages, always the same ones for a seed; see `mailpost.testing.messages`."""
+        """Put in so many messages, always the same ones for a seed; see `mailpost.testing.factory`."""
 
         async def fill() -> None:
             await self._mailbox.put(await self._server.in_thread(lambda: list(messages(count, seed))))

@@ -6,6 +6,7 @@ Nothing of mailpost or Twisted is imported before a test asks for a fixture.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,15 +23,16 @@ def mailpost_factory(request: pytest.FixtureRequest) -> Iterator[Callable[..., M
     from mailpost.testing.server import MailServer  # noqa: PLC0415
 
     servers = request.node.stash.setdefault(_SERVERS, [])
+    with ExitStack() as running:
 
-    def make(**settings: Any) -> MailServer:
-        servers.append(MailServer(**settings).start())
-        made: MailServer = servers[-1]
-        return made
+        def make(**settings: Any) -> MailServer:
+            server = MailServer(**settings).start()
+            running.callback(server.stop)
+            servers.append(server)
+            return server
 
-    yield make
-    for server in reversed(servers):
-        server.stop()
+        yield make
+        servers.clear()  # pytest keeps the test, and what is in its stash, to the end of the session
 
 
 @pytest.fixture

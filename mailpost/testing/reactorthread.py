@@ -35,13 +35,15 @@ class ReactorThread:
         self._ours = False
         self._thread: Thread | None = None
         self._begin = Semaphore(0)
+        self._runs = Event()
         self._rests = Event()
+        self._problem: Exception | None = None
 
     def enter(self) -> None:
         """Have the reactor running until `leave`.
 
         Raises:
-            RuntimeError: it runs in this very thread, which must not block.
+            RuntimeError: it runs in this very thread, which must not block; or it was stopped and cannot run again.
         """
         with self._lock:
             if self._needed_by == 0:
@@ -100,16 +102,21 @@ class ReactorThread:
         if self._thread is None:
             self._thread = Thread(target=self._serve, name="mailpost-reactor", daemon=True)
             self._thread.start()
-        runs = Event()
-        self.reactor.callWhenRunning(runs.set)
+        self._problem = None
+        self._runs.clear()
+        self.reactor.callWhenRunning(self._runs.set)
         self._begin.release()
-        if not runs.wait(PATIENCE):
-            raise RuntimeError("the reactor does not start")
+        if not self._runs.wait(PATIENCE) or self._problem is not None:
+            raise RuntimeError("the reactor cannot be started") from self._problem
 
     def _serve(self) -> None:
         while True:
             self._begin.acquire()
-            self.reactor.run(installSignalHandlers=False)
+            try:
+                self.reactor.run(installSignalHandlers=False)
+            except Exception as problem:  # told to whoever wanted it to run
+                self._problem = problem
+                self._runs.set()
             self._rests.set()
 
 

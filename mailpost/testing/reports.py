@@ -25,7 +25,7 @@ async def no_mail(
     lines = [f"No mail in {mailbox.name} of {mailbox.user}{sought}; waited {waited:g} s."]
     mails, count = await mailbox.latest(MOST_ROWS)
     if mails:
-        reasons = {mail.uid: cursor.why_old(mail.uid) for mail in mails}
+        reasons = {mail.uid: mailbox.why_old(mail.uid, cursor) for mail in mails}
         for each in wanted.all:
             matching = await mailbox.matching(each.key)
             for mail in mails:

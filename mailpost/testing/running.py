@@ -9,6 +9,7 @@ from typing import Any
 
 from mailpost.accounts.account import User
 from mailpost.delivery.interfaces import IDeliveryFilter
+from mailpost.mail.foldertree import known_name
 from mailpost.protocols.login import Penalties
 from mailpost.service.config import Limits, Smarthost, Submission
 from mailpost.service.parts import Parts
@@ -16,7 +17,6 @@ from mailpost.service.server import MailServer as Service
 from mailpost.service.stores import memory_store, memory_users
 from mailpost.service.testcertificates import NoAuthorityError, TrustedAuthority, authority
 from mailpost.service.throwaway import Endpoint, Everybody, endpoints, throwaway_server
-from mailpost.storage.interfaces import IMailStore
 from mailpost.storage.offload import Offload, settled
 from mailpost.storage.records import NO_LIMIT, QuotaLimit
 from mailpost.testing.clock import MovingClock
@@ -31,20 +31,20 @@ from mailpost.testing.transcripts import Transcripts
 class Settings:
     """What a server of the harness can be told; all of it has a default."""
 
-    store: IMailStore | None = None
-    """Where mail is; the server closes it. None: in memory."""
     filters: Sequence[IDeliveryFilter] = ()
     """Asked before a message is delivered."""
     quota: QuotaLimit = NO_LIMIT
-    """How much each user may have, where mail is in memory."""
+    """How much each user may have."""
     hostname: str = "mail.test"
     """What clients are greeted with."""
     limits: Limits | None = None
     """What one client may ask for."""
     submission: Submission | None = None
     """What users who send may do; None: they may send as whom they like."""
+    domains: Sequence[str] = ()
+    """Whose addresses are somebody here; without any, all are."""
     smarthost: Smarthost | None = None
-    """Who takes mail that is not for here. Without one every address is somebody here."""
+    """Who takes what users submit for other domains; without one it is refused."""
     smtp_starttls: bool = False
     """`smtp` offers STARTTLS as `submission` does. Many clients then insist on a certificate that they trust."""
 
@@ -60,25 +60,18 @@ class RunningServer:
         self._reactor = reactor
         self._settings = settings
         self._users = memory_users({})
-        self._everybody = Everybody()
+        self._everybody = Everybody(settings.domains)
         self._mailboxes: dict[tuple[str, str], Mailbox] = {}
-        self._store: IMailStore | None = None
         self._service: Service | None = None
-
-    @property
-    def store(self) -> IMailStore:
-        """Where the mail is."""
-        assert self._store is not None, "the server runs"
-        return self._store
+        self.store = memory_store(quota=lambda _: settings.quota, now=self.clock.now)
 
     def start(self) -> None:
         """Listen."""
         settings, clock = self._settings, self.clock
-        self._store = settings.store or memory_store(quota=lambda _: settings.quota, now=clock.now)
         self._service = throwaway_server(
             self._reactor,
             Parts(
-                store=self._store,
+                store=self.store,
                 directory=self._users,
                 certificate=self.authority.certificate() if self.authority else None,
                 clock=clock,
@@ -111,9 +104,9 @@ class RunningServer:
 
     def mailbox(self, user: str, folder: str) -> Mailbox:
         """A folder of a user, the same one each time."""
-        key = user, folder
+        key = user, known_name(folder, self.store.separator)
         if key not in self._mailboxes:
-            self._mailboxes[key] = Mailbox(self._reactor, self.store, user, folder)
+            self._mailboxes[key] = Mailbox(self._reactor, self.store, *key)
         return self._mailboxes[key]
 
     async def wait(self, mailbox: Mailbox, wanted: Criteria, timeout: float, after: Cursor | None) -> Mail:

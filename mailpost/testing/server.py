@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.python.threadable import isInIOThread
 
-from mailpost.service.testcertificates import NoAuthorityError, TrustedAuthority
+from mailpost.service.testcertificates import NO_AUTHORITY, NoAuthorityError, TrustedAuthority
 from mailpost.service.throwaway import Endpoint, user_of
 from mailpost.testing.folders import AsyncUser, Run, User
 from mailpost.testing.reactorthread import ReactorThread, reactor_thread
@@ -108,13 +108,14 @@ class _Server:
         return self._passwords[name]
 
     def _with_tls(self, name: str) -> Endpoint:
-        assert self._authority
+        if name not in self.endpoints:
+            raise NoAuthorityError(NO_AUTHORITY)
         return self.endpoints[name]
 
     @property
     def _authority(self) -> TrustedAuthority:
         if self._running.authority is None:
-            raise NoAuthorityError("TLS in tests needs trustme: install mailpost[testing]")
+            raise NoAuthorityError(NO_AUTHORITY)
         return self._running.authority
 
 
@@ -220,17 +221,17 @@ class AsyncMailServer(_Server):
         """Listen, on free ports of loopback; that is done at once.
 
         Raises:
-            RuntimeError: neither a loop of asyncio nor the reactor runs here.
+            RuntimeError: there is no loop of asyncio here, and the reactor runs in another thread.
         """
         thread = reactor_thread()
+        in_task = _loop_of_task() is not None
+        here = isInIOThread() or not thread.reactor.running  # trial runs it a moment later
+        if not in_task and not here:
+            raise RuntimeError("the reactor runs in another thread: use mailpost.testing.MailServer")
         self._running = RunningServer(thread.reactor, self._settings)
-        loop = _running_loop()
-        if thread.reactor.running and isInIOThread():
-            self._run = _here if loop is None else _on(loop)
+        if not in_task or (thread.reactor.running and here):
             self._running.start()
             return self
-        if loop is None:
-            raise RuntimeError("neither asyncio nor the reactor runs here: use mailpost.testing.MailServer")
         thread.enter()
         try:
             thread.run(_calling(self._running.start))
@@ -261,17 +262,11 @@ class AsyncMailServer(_Server):
 
 async def _here(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run a coroutine function where we are, which is the reactor's thread."""
-    return await work()
-
-
-def _on(loop: asyncio.AbstractEventLoop) -> Run:
-    """Run coroutine functions for asyncio, in a thread whose loop the reactor uses too."""
-
-    async def run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        done: T = await Deferred.fromCoroutine(work()).asFuture(loop)
-        return done
-
-    return run
+    loop = _loop_of_task()
+    if loop is None:
+        return await work()
+    done: T = await Deferred.fromCoroutine(work()).asFuture(loop)
+    return done
 
 
 def _calling(function: Callable[[], None]) -> Callable[[], Coroutine[Any, Any, None]]:
@@ -281,8 +276,9 @@ def _calling(function: Callable[[], None]) -> Callable[[], Coroutine[Any, Any, N
     return call
 
 
-def _running_loop() -> asyncio.AbstractEventLoop | None:
+def _loop_of_task() -> asyncio.AbstractEventLoop | None:
+    """The loop of the asyncio task that we are in; None where we are in none, as in coroutines that Twisted runs."""
     try:
-        return asyncio.get_running_loop()
+        return asyncio.get_running_loop() if asyncio.current_task() is not None else None
     except RuntimeError:
         return None

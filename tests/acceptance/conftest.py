@@ -75,21 +75,6 @@ def filled(tmp_path: Path, filled_folder: Path) -> Iterator[Twistd]:
 
 
 @pytest.fixture
-def filled(tmp_path: Path) -> Iterator[Twistd]:
-    """A fresh server: ann's INBOX holds `a_round`, message n with UID n."""
-    letters = tmp_path / "letters"
-    letters.mkdir()
-    for number, octets in enumerate(a_round()):
-        (letters / f"{number:05}.eml").write_bytes(octets)
-    server = configured(tmp_path)
-    config = str(tmp_path / "mailpost.toml")
-    done = mailpost("import", "ann", str(letters), "--folder", "INBOX", "--config", config)
-    assert done.returncode == 0, done.stdout + done.stderr
-    with server:
-        yield server
-
-
-@pytest.fixture
 def open_folder() -> Iterator[Path]:
     """A folder that the mail user can enter."""
     made = Path(tempfile.mkdtemp(prefix="mailpost-dovecot-"))

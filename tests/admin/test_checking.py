@@ -12,7 +12,7 @@ from twisted.trial.unittest import TestCase
 
 from mailpost.accounts import userlist
 from mailpost.admin import checking, commands
-from mailpost.admin.commands import CommandError
+from mailpost.admin.errors import CommandError
 from mailpost.mail.errors import MailError
 from mailpost.storage.maildir import checking as storage
 from tests.admin.test_commands import CONFIG, options

@@ -17,10 +17,9 @@ from twisted.trial.unittest import TestCase
 from mailpost.accounts.passwords import verify
 from mailpost.accounts.usersfile import parse
 from mailpost.admin import commands
-from mailpost.admin.commands import CommandError
+from mailpost.admin.errors import CommandError, SourceError
 from mailpost.admin.main import main
 from mailpost.admin.options import Options
-from mailpost.admin.sources import SourceError
 
 CONFIG = """
 [storage]
@@ -174,7 +173,7 @@ class Tests(TestCase):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        ([], 2, "which of user, mailbox, queue, import, check, reindex, backup?"),
+        ([], 2, "which of user, mailbox, queue, import, check, reindex, backup, serve-tests?"),
         (["user"], 2, "which of add, passwd, quota, list, remove?"),
         (["user", "add"], 2, "Usage: mailpost user add NAME"),
         (["user", "add", "ann", "--nope"], 2, "option --nope not recognized"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mailpost.admin import queueing
-from mailpost.admin.commands import CommandError
+from mailpost.admin.errors import CommandError
 from mailpost.mail.errors import MailError
 from mailpost.service.config import ConfigError
 from tests.admin.test_commands import options

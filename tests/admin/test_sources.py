@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mailpost.admin.sources import Found, SourceError, open_source
+from mailpost.admin.errors import SourceError
+from mailpost.admin.sources import Found, open_source
 from mailpost.mail.flags import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
 
 LETTER = b"From: a@example.org\nDate: Sun, 1 Sep 2002 12:00:00 +0200\nSubject: x\n\nText\n"

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import imaplib
 import os
 import signal
+import smtplib
 import socket
 import subprocess
 import sysconfig
@@ -15,13 +17,14 @@ from twisted.application.service import IServiceMaker
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
 from twisted.plugin import getPlugins
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import TestCase
 
 from mailpost.service import demo
 from mailpost.service.assembly import build
-from mailpost.service.demo import DemoServer, demo_config
+from mailpost.service.demo import DemoServer, demo_config, demo_server
 from mailpost.service.sample import sample
 from mailpost.service.twistd import Options
 
@@ -175,8 +178,8 @@ class DemoTests(TestCase):
         self.folder = Path(self.mktemp()).absolute()
 
     async def start(self, folder: Path) -> tuple[DemoServer, Any]:
-        server = build(demo_config(folder, port=0, pop3_port=0), reactor)
-        shown = DemoServer(server, reactor, folder, port=0, pop3_port=0)
+        server = demo_server(demo_config(folder, port=0, pop3_port=0), reactor, smtp_port=0)
+        shown = DemoServer(server, reactor, folder, port=0, pop3_port=0, smtp_port=0)
         shown.privilegedStartService()
         shown.startService()
         return shown, server
@@ -214,6 +217,24 @@ class DemoTests(TestCase):
         self.assertIn(str(folder), "".join(said))
         self.assertEqual((folder / "users").stat().st_mode & 0o777, 0o600)
         self.assertEqual(folder.stat().st_mode & 0o777, 0o700)
+
+    async def test_it_takes_mail_for_anybody(self) -> None:
+        said: list[str] = []
+        self.patch(demo.sys, "__stdout__", _Terminal(said))
+        shown, server = await self.start(self.folder)
+        await self.ready(said)
+        ports = {name: address.port for name, address in server.addresses.items()}
+
+        def send_and_read() -> Any:
+            with smtplib.SMTP("127.0.0.1", ports["smtp"], timeout=20) as sender:
+                sender.sendmail("bob@example.org", ["Ann@example.org"], b"Subject: hello\r\n\r\nHello!\r\n")
+            with imaplib.IMAP4("127.0.0.1", ports["imap"], timeout=20) as client:
+                client.login("ann@example.org", "any")
+                return client.select()
+
+        self.assertEqual(await deferToThread(send_and_read), ("OK", [b"1"]))
+        self.assertIn("by any password", "".join(said))
+        await shown.stopService()
 
     async def test_it_ends_when_the_account_cannot_be_made(self) -> None:
         (self.folder / "mail").mkdir(parents=True)

@@ -38,6 +38,8 @@ from mailpost.testing.links import Html
         ("© 2024 Example Inc., 10115 Berlin\nYour code\n902811", "902811"),
         ("Your code (123456) is good for 5 minutes.", "123456"),
         ("Enter 123456 as your code", "123456"),
+        ("Your account code is 123456", "123456"),
+        ("Mobile code: 123456", "123456"),
     ],
 )
 def test_codes(text: str, code: str) -> None:
@@ -68,6 +70,8 @@ def test_codes(text: str, code: str) -> None:
         "Open https://example.org/confirm/123456?code=123456",
         "Write to 123456@example.org",
         "Area code 03012",
+        "Reference code: 123456",
+        "Order code: 123456",
         "Use promo code SUMMER24 for a discount",
         "Price: 1234.50",
         "A long number: 1234567890123",
