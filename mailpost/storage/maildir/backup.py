@@ -50,11 +50,12 @@ def backup(root: Path, index: Path | None, layout: Layout, target: Path) -> int:
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
         if any(target.iterdir()):
             raise MailError(ErrorKind.FOLDER_EXISTS, f"{target} is not empty")
-        expected = _copy_state(index_prefix(root, index) + STATE_FILE, target / f"{_OURS}{STATE_FILE}")
+        state = index_prefix(root, index) + STATE_FILE
+        expected = _copy_state(state, target / f"{_OURS}{STATE_FILE}")
         copy = _Copy(root, layout, target, expected)
         try:
             for _ in range(_MOST_PASSES):
-                if not copy.go_over():
+                if not copy.go_over() and not (copy.has_lost and copy.lacks(_known_now(state))):
                     break
             copy.finish()
         finally:
@@ -80,12 +81,24 @@ def _copy_state(path: str, target: Path) -> dict[str, set[str]]:
     if not Path(path).exists():
         return {}
     os.close(os.open(target, _NEW, 0o600))
-    expected: dict[str, set[str]] = {}
     with closing(read_only(path)) as source, closing(sqlite3.connect(target)) as copy:
         source.backup(copy)
-        for directory, name in copy.execute("SELECT directory, name FROM files JOIN folders ON id = folder"):
-            expected.setdefault(directory, set()).add(base_of(name))
-    return expected
+        return _bases(copy)
+
+
+def _known_now(path: str) -> dict[str, set[str]]:
+    """What the state knows now, as `_copy_state` answers."""
+    if not Path(path).exists():
+        return {}
+    with closing(read_only(path)) as db:
+        return _bases(db)
+
+
+def _bases(db: sqlite3.Connection) -> dict[str, set[str]]:
+    known: dict[str, set[str]] = {}
+    for directory, name in db.execute("SELECT directory, name FROM files JOIN folders ON id = folder"):
+        known.setdefault(directory, set()).add(base_of(name))
+    return known
 
 
 class _Copy:
@@ -106,6 +119,15 @@ class _Copy:
     def messages(self) -> int:
         """How many have been copied."""
         return sum(map(len, self._have.values()))
+
+    @property
+    def has_lost(self) -> bool:
+        """Whether messages that were there have gone, or have moved."""
+        return any(self._missed.values())
+
+    def lacks(self, known: dict[str, set[str]]) -> bool:
+        """Whether any of these messages is not in the copy: what moves to and fro may be missed in both places."""
+        return any(not bases <= self._have.get(directory, {}).keys() for directory, bases in known.items())
 
     def close(self) -> None:
         """Let go of the tree."""
