@@ -22,7 +22,7 @@ from mailpost.storage.index import changes, messages
 from mailpost.storage.index.folders import FolderRow, all_folders, folder_row, save_folder
 from mailpost.storage.index.messages import FlagBits
 from mailpost.storage.maildir.batch import Batches
-from mailpost.storage.maildir.directories import list_folders
+from mailpost.storage.maildir.directories import FolderDirectory, list_folders
 from mailpost.storage.maildir.filename import FlagLetters
 from mailpost.storage.maildir.files import FileStamp, file_stamp, mail_errors
 from mailpost.storage.maildir.folder import FolderFiles
@@ -255,6 +255,17 @@ class Lane:
     def _open_files(self, directory: str) -> HeldFiles:
         return cast("HeldFiles", HeldFiles.open(self.root_fd, directory, must_have_cur=self.layout.nested))
 
+    def on_disk(self) -> list[FolderDirectory]:
+        """The folders there are (`list_folders`)."""
+        try:
+            return list_folders(self.root_fd, self.layout)
+        except MailError as error:
+            if error.kind is not ErrorKind.UNAVAILABLE:
+                raise
+            self._open.clear()  # too many files are open: these were only kept at hand
+            self._own.clear()
+            return list_folders(self.root_fd, self.layout)
+
     def close(self) -> None:
         """Let go of all directories."""
         self._folders.clear()
@@ -286,7 +297,7 @@ class Lane:
 
     def tell_tree(self) -> None:
         """Tell the listener which folders there are."""
-        names = {found.directory: found.name for found in list_folders(self.root_fd, self.layout)}
+        names = {found.directory: found.name for found in self.on_disk()}
         infos = [
             FolderInfo(
                 number=row.id,
@@ -307,7 +318,7 @@ class Lane:
             stamp = file_stamp(SUBSCRIPTIONS_FILE, self.root_fd)
         if stamp != self.subscriptions_stamp:
             self.subscriptions_stamp = stamp
-            existing = [found.name for found in list_folders(self.root_fd, self.layout)]
+            existing = [found.name for found in self.on_disk()]
             names = read_subscriptions(self.root_fd, self.layout, existing).names
             self.news(self.listener.subscribed, frozenset(names))
 

@@ -18,7 +18,6 @@ from mailpost.storage.maildir.delivery import clean_tmp
 from mailpost.storage.maildir.directories import (
     FolderDirectory,
     create_folder,
-    list_folders,
     remove_folder,
     remove_leavings,
     rename_folders,
@@ -57,7 +56,7 @@ def sync_tree(lane: Lane) -> None:
             with suppress(MailError):  # another program has taken one of the names meanwhile
                 finish_rename(lane, intent.id, [(old, new) for old, new in intent.detail])
             changes.end_intent(lane.db, intent.id)
-    found = list_folders(lane.root_fd, lane.layout)
+    found = lane.on_disk()
     on_disk = {each.directory: each.name for each in found}
     hidden = tuple(f"{each.directory}/" for each in found if each.shut)  # may still be there
     known = {row.directory: row for row in rows.all_folders(lane.db)}
@@ -142,7 +141,7 @@ def _forget(lane: Lane, number: int) -> None:
 
 
 def _existing(lane: Lane) -> dict[str, FolderDirectory]:
-    return {found.name: found for found in list_folders(lane.root_fd, lane.layout)}
+    return {found.name: found for found in lane.on_disk()}
 
 
 def create(lane: Lane, name: str, special_use: SpecialUse | None) -> None:

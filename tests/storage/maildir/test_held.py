@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.storage.maildir import lane as lane_module
 from mailpost.storage.maildir import tree, writing
+from mailpost.storage.maildir.directories import FolderDirectory, list_folders
 from mailpost.storage.maildir.lane import Lane
+from mailpost.storage.maildir.layout import Layout
 from tests.storage.maildir.lanes import MESSAGE, Bench
 
 
@@ -50,3 +53,17 @@ def test_a_job_may_use_some_folders_at_a_time(bench: Bench, monkeypatch: pytest.
             origin=None,
         )
     assert [len(bench.cur(f".box{number}")) for number in range(6)] == [2, 4, 4, 4, 4, 4]
+
+
+def test_folders_are_listed_when_too_many_files_are_open(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is only kept at hand is let go of first."""
+    bench.append(MESSAGE)
+    assert bench.lane._own
+
+    def listed(root_fd: int, layout: Layout) -> list[FolderDirectory]:
+        if bench.lane._own or bench.lane._open:
+            raise MailError(ErrorKind.UNAVAILABLE, "The server has too many files open, try again later")
+        return list_folders(root_fd, layout)
+
+    monkeypatch.setattr(lane_module, "list_folders", listed)
+    assert len(bench.lane.on_disk()) == lane_module._MOST_OPEN + 3
