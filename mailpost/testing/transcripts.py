@@ -179,18 +179,18 @@ class TappedFactory:
             transcript = self._transcripts.begin(self._protocol, peer, hasattr(transport, "getPeerCertificate"))
             write = transport.write
 
-            def tapped_write(data: bytes) -> None:
+            def note(data: bytes, take: Callable[[bytes], None], way: str) -> None:
                 if getattr(connection, "compressed", False):
-                    transcript.note(f"{len(data)} octets to the client, compressed")
+                    transcript.note(f"{len(data)} octets {way} the client, compressed")
                 else:
-                    transcript.sent(data)
+                    take(data)
+
+            def tapped_write(data: bytes) -> None:
+                note(data, transcript.sent, "to")
                 write(data)
 
             def tapped_receive(data: bytes) -> None:
-                if getattr(connection, "compressed", False):
-                    transcript.note(f"{len(data)} octets from the client, compressed")
-                else:
-                    transcript.received(data)
+                note(data, transcript.received, "from")
                 receive(data)
 
             def tapped_lose(*reason: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,47 +83,44 @@ def open_files(root: Path, index: Path | None, layout: Layout) -> OpenedFiles:
     """
     is_new = not (root / "cur").is_dir()
     root_fd = open_root(root)
-    try:
-        with mail_errors():
-            place = index_prefix(root, index)
-            if index is not None:
-                make_directories(index.absolute())
-            was_there = Path(place + STATE_FILE).exists()
-            if not was_there:  # before anything is made in it
-                strangers = check_shape(str(root), root_fd, layout, None)
-            state, set_aside = _open_state(place + STATE_FILE)
-            if was_there:
-                try:
-                    strangers = check_shape(str(root), root_fd, layout, served_as(state.db))
-                except BaseException:
-                    state.close()
-                    raise
-            note_served(state.db, layout.hierarchy)
-            ballast = Ballast(root_fd)
-            ballast.ensure()
-            generation = Generation(place + GENERATION_FILE)
-            is_clean = meta(state.db, _GENERATION) == generation.seen
-            generation.note(generation.bump())
-            return OpenedFiles(
-                root=str(root),
-                root_fd=root_fd,
-                state=state,
-                state_readers=Readers(place + STATE_FILE),
-                cache=CacheFile(place + CACHE_FILE),
-                cache_readers=Readers(place + CACHE_FILE, ("PRAGMA mmap_size=268435456",)),
-                generation=generation,
-                continues=is_clean or not generation.alone,
-                is_clean=is_clean,
-                ballast=ballast,
-                maildrop_lock=place + MAILDROP_LOCK_FILE,
-                is_new=is_new,
-                is_rebuilt=not (is_new or was_there),
-                set_aside=set_aside,
-                strangers=strangers,
-            )
-    except BaseException:
-        os.close(root_fd)
-        raise
+    with ExitStack() as undone, mail_errors():
+        undone.callback(os.close, root_fd)
+        place = index_prefix(root, index)
+        if index is not None:
+            make_directories(index.absolute())
+        was_there = Path(place + STATE_FILE).exists()
+        if not was_there:  # before anything is made in it
+            strangers = check_shape(str(root), root_fd, layout, None)
+        state, set_aside = _open_state(place + STATE_FILE)
+        undone.callback(state.close)
+        if was_there:
+            strangers = check_shape(str(root), root_fd, layout, served_as(state.db))
+        note_served(state.db, layout.hierarchy)
+        ballast = Ballast(root_fd)
+        ballast.ensure()
+        generation = Generation(place + GENERATION_FILE)
+        undone.callback(generation.close)
+        is_clean = meta(state.db, _GENERATION) == generation.seen
+        generation.note(generation.bump())
+        opened = OpenedFiles(
+            root=str(root),
+            root_fd=root_fd,
+            state=state,
+            state_readers=Readers(place + STATE_FILE),
+            cache=CacheFile(place + CACHE_FILE),
+            cache_readers=Readers(place + CACHE_FILE, ("PRAGMA mmap_size=268435456",)),
+            generation=generation,
+            continues=is_clean or not generation.alone,
+            is_clean=is_clean,
+            ballast=ballast,
+            maildrop_lock=place + MAILDROP_LOCK_FILE,
+            is_new=is_new,
+            is_rebuilt=not (is_new or was_there),
+            set_aside=set_aside,
+            strangers=strangers,
+        )
+        undone.pop_all()  # all is open, and is the caller's now
+        return opened
 
 
 def _open_state(path: str) -> tuple[StateFile, str | None]:

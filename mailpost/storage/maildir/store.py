@@ -149,7 +149,7 @@ class MaildirStore:
             )
             try:
                 await account.begin(self._default_folders)
-            except BaseException:
+            except BaseException:  # raised again, and told by who asked; cancelled too, nothing may stay open
                 await account.close()
                 raise
             self._accounts[user] = account
