@@ -234,7 +234,7 @@ class MailpostIMAP4Server(imap4.IMAP4Server):
         """The command of this name (and of the word behind it, for UID) in the present state."""
         entry = self.lookupCommand(words[0]) if words else None
         if entry is imap4.IMAP4Server.select_UID:
-            entry = self.lookupCommand(words[1]) if len(words) > 1 else None
+            entry = self.lookupCommand(words[1]) if len(words) > 1 and words[1].upper() != b"UID" else None
         if isinstance(entry, Installed):
             # Somebody else opened the mailbox: then the base class's command, where it has one, serves it.
             foreign = entry and self.state == "select" and self.session.selected is None

@@ -40,7 +40,7 @@ from mailpost.protocols.login import LoggedIn
 from mailpost.protocols.outflow import Outflow
 from mailpost.storage.interfaces import IMailAccount
 from mailpost.wire.imap.codes import code_of
-from mailpost.wire.imap.commands import ParseError, Request, head, parse
+from mailpost.wire.imap.commands import ParseError, Request, head, parse, tag_of
 from mailpost.wire.imap.decoder import (
     CommandLine,
     ContinuationDue,
@@ -335,10 +335,10 @@ class Session:
 
     async def _command(self, line: CommandLine) -> None:
         words = line.text.split(b" ", 3)
-        self.tag = words[0]
+        self.tag = tag_of(line) or b"*"
         found = self._connection.find(words[1:3])
         self._incoming.check()
-        if found is STOCK:
+        if found is STOCK and self.tag != b"*":
             self.flush()
             await self._connection.run_stock(line, self.streamed)
             return
@@ -357,9 +357,6 @@ class Session:
     def _parsed(self, line: CommandLine, found: object | None) -> Request:
         try:
             request = parse(line, utf8_names(self))
-        except ParseError as error:
-            self.tag = error.tag or b"*"
-            raise
         except MailError:
             if head(line)[1] in ("SELECT", "EXAMINE"):
                 leave(self)

@@ -154,6 +154,7 @@ __all__ = [
     "UrlPart",
     "head",
     "parse",
+    "tag_of",
 ]
 
 Command = (
@@ -205,7 +206,7 @@ class Request:
 
 
 _HEAD = re.compile(rb"(%b) ((?:[Uu][Ii][Dd] )?[A-Za-z][A-Za-z0-9._-]*)(?= |\Z)" % TAG).match
-_TAG = re.compile(TAG).match
+_TAG = re.compile(rb"%b(?= |\Z)" % TAG).match
 
 _ALONE: dict[bytes, Command] = {
     b"CAPABILITY": Capability(),
@@ -261,6 +262,12 @@ NAMES = {name: name.removeprefix(b"UID ").decode("ascii") for name in (*_ALONE, 
 """Every command as a client names it, and as the server does, to whom UID FETCH is a FETCH."""
 
 
+def tag_of(line: CommandLine) -> bytes | None:
+    """The tag; None where the line has none, and what is said of it is untagged."""
+    found = _TAG(line.text)
+    return found[0] if found else None
+
+
 def head(line: CommandLine) -> tuple[bytes, str]:
     """The tag, and the name in capitals ("UID X" after UID).
 
@@ -274,8 +281,8 @@ def head(line: CommandLine) -> tuple[bytes, str]:
 def _head(line: CommandLine) -> re.Match[bytes]:
     found = _HEAD(line.text)
     if found is None:
-        tag = _TAG(line.text)
-        raise ParseError("Expected a command" if tag else "Expected a tag", tag[0] if tag else None)
+        tag = tag_of(line)
+        raise ParseError("Expected a command" if tag else "Expected a tag", tag)
     return found
 
 

@@ -494,3 +494,29 @@ def test_listener_events_wait_for_the_end_of_a_command(server: Server) -> None:
     assert client.heard().startswith(b"* 3 EXISTS\r\n* 1 RECENT\r\na OK ")
     client.protocol.modeChanged(False)
     assert client.heard() == b"* [READ-ONLY]\r\n"
+
+
+@pytest.mark.parametrize("command", [b"UID UID FETCH 1 UID", b"UID FETCH 1 UID", b"NOOP", b"XFOREIGN"])
+def test_what_is_no_tag_is_repeated_by_no_answer(command: bytes) -> None:
+    """Found by fuzzing: Twisted's own commands put any octets before their answers."""
+
+    class Extended(MailpostIMAP4Server):
+        def do_XFOREIGN(self, tag: bytes) -> None:
+            self.sendPositiveResponse(tag, b"done")
+
+        select_XFOREIGN = (do_XFOREIGN,)
+
+    server = Server()
+    server.factory.protocol = Extended
+    client = server.logged_in()
+    client.says(b"s SELECT INBOX")
+    assert client.says(b"c\xd8 " + command) == b"* BAD Expected a tag\r\n"
+    assert client.says(b"c+ " + command) == b"* BAD Expected a tag\r\n"
+    assert client.says(b"c UID " + command).startswith(b"c BAD ")
+    assert client.says(b"d NOOP").endswith(b"d OK NOOP completed\r\n")
+
+
+def test_uid_is_no_command_behind_uid(server: Server) -> None:
+    client = server.logged_in()
+    client.says(b"s SELECT INBOX")
+    assert client.says(b"c UID UID FETCH 1 UID") == client.says(b"c UID XYZZY")[:6] + b"Unknown command UID UID\r\n"
