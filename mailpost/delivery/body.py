@@ -11,6 +11,7 @@ import tempfile
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -23,6 +24,7 @@ LARGEST_IN_MEMORY = 1 << 20
 """Octets of one message that are kept in memory."""
 LONGEST_HEADER = 256 << 10
 """Octets at the start of a message that are looked at as its header."""
+_HEADER_END = b"\r\n\r\n"
 _WRITTEN = 64 << 10
 """Octets that are held back before they are written to the file."""
 _READ = 256 << 10
@@ -115,6 +117,10 @@ def _errors() -> Iterator[None]:
         raise MailError(ErrorKind.UNAVAILABLE, "The message could not be kept, try again later") from problem
 
 
+def _given_up() -> MailError:
+    return MailError(ErrorKind.CANNOT, "This message was given up")
+
+
 class Body:
     """A message as it comes in, written once and then read as often as wanted.
 
@@ -128,7 +134,7 @@ class Body:
         self.size = 0
         """Octets so far."""
         self.start = b""
-        """The first octets, once `finish` has answered: the whole message, or more of it than a header takes."""
+        """The first octets, once `finish` has answered: the whole header, or as much of it as is looked at."""
         self._room = room
         self._taken = 0
         self._run = run
@@ -142,7 +148,7 @@ class Body:
 
     @property
     def in_memory(self) -> bool:
-        """Whether `start` is the whole message, once `finish` has answered."""
+        """Whether it is all in memory, once `finish` has answered."""
         return self._file is None
 
     def write(self, data: bytes) -> Awaitable[None] | None:
@@ -178,9 +184,28 @@ class Body:
         if self._filing:
             await self._written()
         if self._file is None:
-            self.start, self._pieces = b"".join(self._pieces), []
+            self.start = self._first()
         else:
             self.start = await self._read(0, LONGEST_HEADER)
+
+    def _first(self) -> bytes:
+        """Enough to hold the header: mostly the first piece. What is behind it is joined once, when it is filed."""
+        if self._pieces and _HEADER_END in self._pieces[0]:
+            return self._pieces[0]
+        lengths = accumulate(map(len, self._pieces))
+        count = next((n for n, length in enumerate(lengths, 1) if length >= LONGEST_HEADER), len(self._pieces))
+        return b"".join(self._pieces[:count])
+
+    def held(self, offset: int) -> list[memoryview]:
+        """The octets from this one on, of a message in memory; once it is finished. Raises CANNOT."""
+        if self._closed:
+            raise _given_up()
+        rest = []
+        for piece in self._pieces:
+            if offset < len(piece):
+                rest.append(memoryview(piece)[offset:])
+            offset = max(offset - len(piece), 0)
+        return rest
 
     async def pieces(self, offset: int) -> AsyncIterator[bytes]:
         """The octets from this one on, of a message in a file, in pieces; once it is finished."""
@@ -191,13 +216,13 @@ class Body:
     async def octets(self, offset: int = 0) -> bytes:
         """All octets from this one on; once it is finished."""
         if self._file is None:
-            return self.start[offset:]
+            return b"".join(self.held(offset))
         return await self._read(offset, self.size - offset)
 
     async def _read(self, offset: int, size: int) -> bytes:
         file = self._file
         if file is None or self._closed:
-            raise MailError(ErrorKind.CANNOT, "This message was given up")
+            raise _given_up()
         octets: bytes = await self._run(lambda: file.read(offset, size))
         return octets
 

@@ -181,7 +181,7 @@ class Message:
         taken = await self._office.copies.wait(self._size(top) if whole else _STREAMED)
         try:
             if whole:
-                octets = b"".join((top, self._head.kept, memoryview(self._body.start)[self._head.end :]))
+                octets = b"".join((top, self._head.kept, *self._body.held(self._head.end)))
                 await file_messages(account, folder, [NewMessage(octets, flags)])
                 return
             spool = account.spool(self._size(top))
@@ -224,7 +224,7 @@ class Message:
         """Give all of it to something that takes octets."""
         await settled(write(top + self._head.kept))
         if self._body.in_memory:
-            await settled(write(self._body.start[self._head.end :]))
+            await settled(write(await self._body.octets(self._head.end)))
             return
         async for piece in self._body.pieces(self._head.end):
             await settled(write(piece))

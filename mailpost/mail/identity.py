@@ -10,7 +10,7 @@ RFC: 8474 §5.1, §5.2
 from __future__ import annotations
 
 import re
-from hashlib import blake2b
+from hashlib import sha256
 
 from mailpost.mail import headers
 
@@ -40,4 +40,4 @@ def thread_id(header: bytes, email: bytes) -> bytes:
 
 
 def _digest(octets: bytes) -> bytes:
-    return blake2b(octets, digest_size=16).hexdigest().encode()
+    return sha256(octets).hexdigest()[:32].encode()  # processors have instructions for it: quicker than BLAKE2

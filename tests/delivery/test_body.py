@@ -53,13 +53,34 @@ class Tests(TestCase):
         octets = os.urandom(LARGEST_IN_MEMORY)
         await written(body, octets, 70_000)
         self.assertTrue(body.in_memory)
-        self.assertEqual(body.start, octets)
+        self.assertEqual(await body.octets(), octets)
+        self.assertTrue(octets.startswith(body.start))
+        self.assertGreaterEqual(len(body.start), LONGEST_HEADER)
         self.assertEqual(await body.octets(5), octets[5:])
         self.assertEqual(body.size, len(octets))
         self.assertEqual(self.room._free, (64 << 20) - len(octets))
         body.close()
         body.close()
         self.assertEqual(self.room._free, 64 << 20)
+
+    async def test_the_header_is_at_its_start_however_it_came(self) -> None:
+        octets = b"Subject: a\r\nX: " + b"x" * 3_000 + b"\r\n\r\n" + b"body\r\n" * 100
+        end = octets.index(b"\r\n\r\n") + 4
+        for piece in (1, 17, end - 2, end, len(octets)):
+            body = self.body()
+            await written(body, octets, piece)
+            self.assertEqual(body.start[:end], octets[:end])
+            for offset in (0, 1, end - 1, end, len(octets) - 1, len(octets)):
+                self.assertEqual(await body.octets(offset), octets[offset:])
+            body.close()
+
+    async def test_a_message_that_was_given_up_has_no_octets(self) -> None:
+        body = self.body()
+        await written(body, b"Subject: a\r\n\r\nb\r\n", 100)
+        body.close()
+        with self.assertRaises(MailError) as caught:
+            await body.octets()
+        self.assertIs(caught.exception.kind, ErrorKind.CANNOT)
 
     async def test_a_large_one_goes_into_a_file_as_it_comes(self) -> None:
         octets = os.urandom(3 << 20)

@@ -405,7 +405,9 @@ class Deliveries:
         transaction = to.begin(RELAY, SENDER)
         for user in ("ann", "bob", "cleo"):
             await transaction.add_recipient(ForwardPath(user))
-        transaction._let_go()  # as if there were too many to hold them open
+        for held in transaction._accounts.values():  # as if there were too many to hold them open
+            held.release()
+        transaction._accounts.clear()
         self.patch(self.store, "account", account)
         transaction.write(MESSAGE)
         filed, away, bug = await transaction.commit()

@@ -14,11 +14,15 @@ from typing import Any
 
 from twisted.internet import inotify
 from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 from twisted.python.filepath import FilePath
 
 _EVENT = struct.Struct("=iIII")
 _READ = 64 * 1024
+_PAUSE = 0.01
+"""Seconds between two times that the reactor looks of itself: where much mail comes in it would else be woken for every
+file. Who must know at once asks (`read_some`)."""
 _CAME = inotify.IN_MOVED_TO | inotify.IN_CREATE
 _WENT = inotify.IN_MOVED_FROM | inotify.IN_DELETE
 _SELF = inotify.IN_MOVE_SELF | inotify.IN_DELETE_SELF | inotify.IN_UNMOUNT
@@ -55,6 +59,8 @@ class KernelWatch(inotify.INotify):
 
     def __init__(self, reactor: Any, heard: Callable[[list[Event]], None]) -> None:
         super().__init__(reactor)  # type: ignore[no-untyped-call]
+        self._clock: IReactorTime = reactor
+        self._paused: IDelayedCall | None = None
         self._heard = heard
         self.startReading()  # type: ignore[no-untyped-call]
 
@@ -80,6 +86,12 @@ class KernelWatch(inotify.INotify):
     def doRead(self) -> None:  # noqa: N802 (Twisted calls it)
         """The reactor says that there is something to read."""
         self.read_some()
+        self.stopReading()  # type: ignore[no-untyped-call]
+        self._paused = self._clock.callLater(_PAUSE, self._go_on)
+
+    def _go_on(self) -> None:
+        self._paused = None
+        self.startReading()  # type: ignore[no-untyped-call]
 
     def read_some(self) -> bool:
         """Read what is there, some thousand events at most; whether there was anything."""
@@ -110,6 +122,9 @@ class KernelWatch(inotify.INotify):
 
     def end(self) -> None:
         """Close it, at once."""
+        if self._paused is not None:
+            self._paused.cancel()
+            self._paused = None
         self.stopReading()  # type: ignore[no-untyped-call]
         self.connectionLost(Failure(ConnectionDone()))  # type: ignore[no-untyped-call]
 

@@ -1,0 +1,172 @@
+"""The log, written by a thread."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.python.logfile import LogFile
+
+from mailpost.service import logwriter as module
+from mailpost.service.logwriter import LogWriter, log_writer
+
+
+class Slow(io.StringIO):
+    """A file on a disk that takes its time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = threading.Event()
+        self.writes = 0
+        self.threads: set[threading.Thread] = set()
+
+    def write(self, text: str) -> int:
+        self.go.wait(10)
+        self.writes += 1
+        self.threads.add(threading.current_thread())
+        return super().write(text)
+
+
+def until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_whoever_has_something_to_say_does_not_wait_for_the_disk() -> None:
+    out = Slow()
+    writer = LogWriter(out)
+    writer.startService()
+    begun = time.monotonic()
+    for number in range(1_000):
+        writer.write(f"{number}\n")
+        writer.flush()
+    assert time.monotonic() - begun < 1
+    assert out.getvalue() == ""
+    out.go.set()
+    writer.stopService()
+    assert out.getvalue().split() == [str(number) for number in range(1_000)]
+    assert out.writes < 1_000, "those of a moment go together"
+    assert threading.main_thread() not in out.threads
+
+
+def test_lines_come_without_being_asked_for() -> None:
+    out = io.StringIO()
+    writer = LogWriter(out)
+    writer.startService()
+    for text in ("a\n", "b\n"):
+        writer.write(text)
+        until(lambda text=text: out.getvalue().endswith(text))  # type: ignore[misc]
+    writer.stopService()
+
+
+def test_before_and_after_it_is_written_at_once() -> None:
+    out = io.StringIO()
+    writer = LogWriter(out)
+    writer.write("a\n")
+    assert out.getvalue() == "a\n"
+    writer.startService()
+    writer.stopService()
+    writer.write("b\n")
+    assert out.getvalue() == "a\nb\n"
+
+
+def test_a_full_disk_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    writer = LogWriter(out)
+    with monkeypatch.context() as patch:
+
+        def full(text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+        patch.setattr(out, "write", full)
+        writer.startService()
+        writer.write("lost\n")
+        writer.stopService()
+    writer.write("kept\n")
+    assert out.getvalue() == "kept\n"
+
+
+def test_whoever_says_too_much_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_LINES", 10)
+    out = Slow()
+    writer = LogWriter(out)
+    writer.startService()
+    talker = threading.Thread(target=lambda: [writer.write("x\n") for _ in range(100)])
+    talker.start()
+    talker.join(0.3)
+    assert talker.is_alive()
+    out.go.set()
+    talker.join(10)
+    writer.stopService()
+    assert out.getvalue() == "x\n" * 100
+
+
+def test_a_signal_begins_a_new_file(tmp_path: Path) -> None:
+    writer = LogWriter(LogFile.fromFullPath(str(tmp_path / "log")))
+    writer.startService()
+    writer.write("old\n")
+    until(lambda: (tmp_path / "log").read_text() == "old\n")
+    writer.rotate_soon()
+    writer.write("new\n")
+    writer.stopService()
+    assert (tmp_path / "log").read_text() == "new\n"
+    assert (tmp_path / "log.1").read_text() == "old\n"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"logger": object()}, {"syslog": True}, {"logfile": "-"}],
+    ids=["not twistd's", "--logger", "--syslog", "a daemon without a terminal"],
+)
+def test_what_another_takes(options: dict[str, Any]) -> None:
+    assert log_writer(options) is None
+
+
+@pytest.mark.parametrize("options", [{"nodaemon": True}, {"nodaemon": True, "logfile": "-"}])
+def test_the_terminal(options: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    writer = log_writer(options)
+    assert writer is not None
+    writer.write("here\n")
+    assert capsys.readouterr().out == "here\n"
+
+
+def test_twistd_logs_through_it(tmp_path: Path) -> None:
+    log, config = tmp_path / "log", tmp_path / "mailpost.toml"
+    (tmp_path / "users").write_text("ann:{PLAIN}secret\n")
+    config.write_text(
+        '[storage]\nmaildir = "mail/{user}"\n[users]\nfile = "users"\n[listen]\nimap = ["tcp:0:interface=127.0.0.1"]\n'
+    )
+    with subprocess.Popen(
+        [
+            Path(sys.executable).with_name("twistd"),
+            "-n",
+            "--pidfile=",
+            f"--logfile={log}",
+            "mailpost",
+            "--config",
+            config,
+        ],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        try:
+            until(lambda: log.exists() and "imap on tcp" in log.read_text())
+            os.kill(process.pid, signal.SIGUSR1)
+            os.kill(process.pid, signal.SIGHUP)  # says something
+            until(lambda: (tmp_path / "log.1").exists() and "reading again" in log.read_text())
+        finally:
+            process.terminate()
+    assert re.search(r"Server Shut Down\.$", log.read_text().strip())
