@@ -1,4 +1,4 @@
-"""Accounts that mail has just come in for stay open for a moment, since opening one again is much of a delivery's work.
+"""Accounts that mail has just come in for stay open for a while, since opening one again is much of a delivery's work.
 
 Whoever opens an account that nobody has open looks through its folders first, as other programs may have made some.
 """
@@ -11,8 +11,9 @@ from collections.abc import Callable
 from mailpost.storage.interfaces import IMailAccount, IMailStore
 from mailpost.storage.offload import settled
 
-HELD_SECONDS = 2.0
-"""How long, at most, while further mail comes in; a folder made by another program meanwhile is noticed that late."""
+HELD_SECONDS = 30.0
+"""How long, at most, while further mail comes in. An open account hears of what other programs do, but takes memory and
+descriptors."""
 MOST_HELD = 64
 
 
