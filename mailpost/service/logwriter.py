@@ -11,8 +11,8 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from queue import Queue
-from threading import Lock, Thread
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any, TextIO
 
 from twisted.application.service import Service
@@ -33,8 +33,10 @@ class LogWriter(Service):
 
     def __init__(self, out: TextIO | LogFile) -> None:
         self._out: Any = out
-        self._lines: Queue[str | None] = Queue(MOST_LINES)
-        self._writing = Lock()
+        # The reactor's signal handlers have something to say too, in the middle of whatever this thread does here: this
+        # queue allows it, that of the same module with a bound does not, and neither do locks or files.
+        self._lines: SimpleQueue[str | None] = SimpleQueue()
+        self._writing = False
         self._rotating = False
         self._thread: Thread | None = None
 
@@ -48,16 +50,18 @@ class LogWriter(Service):
         """All is written when this comes back; what is said later is written at once."""
         super().stopService()  # type: ignore[no-untyped-call]
         if self._thread is not None:
-            thread, self._thread = self._thread, None
             self._lines.put(None)
-            thread.join()
+            self._thread.join()
+            self._thread = None
+            self._write_now()
 
     def write(self, text: str) -> None:
         """Take a line, in any thread."""
-        if self._thread is not None:
-            self._lines.put(text)
-        else:
-            self._put(text)
+        while self._thread is not None and self._lines.qsize() >= MOST_LINES:
+            time.sleep(GATHER_SECONDS)
+        self._lines.put(text)
+        if self._thread is None:
+            self._write_now()
 
     def flush(self) -> None:
         """Nothing to do: each write is flushed."""
@@ -65,6 +69,15 @@ class LogWriter(Service):
     def rotate_soon(self) -> None:
         """Begin a new file before the next line, where it is one that can be rotated. For signal handlers."""
         self._rotating = isinstance(self._out, LogFile)
+
+    def _write_now(self) -> None:
+        """Without a thread: write what waits. What a signal handler adds meanwhile this writes too."""
+        while not self._writing and not self._lines.empty():
+            self._writing = True
+            try:
+                self._put(self._lines.get() or "")
+            finally:
+                self._writing = False
 
     def _work(self) -> None:
         line = self._lines.get()
@@ -82,7 +95,7 @@ class LogWriter(Service):
 
     def _put(self, text: str) -> None:
         # A full disk, a terminal that is gone: mail is served all the same, and there is nowhere to say it.
-        with self._writing, suppress(OSError):
+        with suppress(OSError):
             if self._rotating:
                 self._rotating = False
                 self._out.rotate()

@@ -113,6 +113,34 @@ def test_whoever_says_too_much_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     assert out.getvalue() == "x\n" * 100
 
 
+@pytest.mark.parametrize("started", [True, False])
+def test_a_signal_handler_has_something_to_say_meanwhile(tmp_path: Path, started: bool) -> None:
+    with (tmp_path / "log").open("w") as out:
+        writer = LogWriter(out)
+        if started:
+            writer.startService()
+        handled = 0
+
+        def handle(number: int, frame: object) -> None:
+            nonlocal handled
+            handled += 1
+            writer.write("signal\n")
+
+        before = signal.signal(signal.SIGALRM, handle)
+        signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+        try:
+            for _ in range(30_000):
+                writer.write("line\n")
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+        if started:
+            writer.stopService()
+    lines = (tmp_path / "log").read_text().split()
+    assert handled > 1
+    assert (lines.count("line"), lines.count("signal")) == (30_000, handled)
+
+
 def test_a_signal_begins_a_new_file(tmp_path: Path) -> None:
     writer = LogWriter(LogFile.fromFullPath(str(tmp_path / "log")))
     writer.startService()
@@ -166,7 +194,7 @@ def test_twistd_logs_through_it(tmp_path: Path) -> None:
             until(lambda: log.exists() and "imap on tcp" in log.read_text())
             os.kill(process.pid, signal.SIGUSR1)
             os.kill(process.pid, signal.SIGHUP)  # says something
-            until(lambda: (tmp_path / "log.1").exists() and "reading again" in log.read_text())
+            until(lambda: (tmp_path / "log.1").exists() and log.exists() and "reading again" in log.read_text())
         finally:
             process.terminate()
     assert re.search(r"Server Shut Down\.$", log.read_text().strip())
