@@ -114,6 +114,20 @@ def test_sections(section, octets):
     assert partial == literal(label + b"<3>", octets[3:9])
 
 
+@pytest.mark.parametrize("octets", [b"To: ann\r\nSubject: all of it\r\n", b"Subject: all of it"])
+def test_a_message_without_an_empty_line_is_given_none(octets):
+    """RFC: 9051 §6.4.5: the blank line is included in all header fetches, but for a message that has none"""
+    for section, expected in (
+        ("HEADER.FIELDS (Subject)", octets[octets.index(b"Subject") :]),
+        ("HEADER.FIELDS (X-None)", b""),
+        ("HEADER.FIELDS.NOT (To)", octets[octets.index(b"Subject") :]),
+        ("HEADER", octets),
+        ("TEXT", b""),
+    ):
+        label = f"BODY[{section}]".encode()
+        assert one(octets).says(f"FETCH 1 BODY.PEEK[{section}]") == literal(label, expected)
+
+
 def test_sections_that_are_not_there_are_nil():
     client = one()
     for section in ("9", "1.1.1", "1.HEADER", "2.9"):
