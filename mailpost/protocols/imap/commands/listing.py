@@ -70,7 +70,10 @@ class _Listing:
         self._parents = parents_of(folders, separator)
         self.folders = folders
         if ListSelection.SUBSCRIBED in command.selection:
-            missing = subscribed.difference(folder.name for folder in folders)
+            there = {folder.name for folder in folders}
+            missing = subscribed - there
+            if ListSelection.RECURSIVEMATCH in command.selection:
+                missing |= {name for each in missing for name in above(each, separator)} - there
             self.folders = folders + [Folder(name, selectable=False) for name in sorted(missing)]
 
     def chosen(self, folder: Folder) -> bool:
