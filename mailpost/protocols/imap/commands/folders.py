@@ -9,7 +9,7 @@ from __future__ import annotations
 from unicodedata import normalize
 
 from mailpost.mail.foldertree import INBOX, canonical_name
-from mailpost.protocols.imap.commands.context import Completed, Context, utf8_names
+from mailpost.protocols.imap.commands.context import Completed, Context, knows_modseqs, utf8_names
 from mailpost.protocols.imap.commands.folderlines import announce, tell_status
 from mailpost.storage.offload import settled
 from mailpost.storage.records import Folder, SpecialUse
@@ -79,5 +79,5 @@ async def unsubscribe(context: Context, command: Unsubscribe) -> None:
 async def status(context: Context, command: Status) -> None:
     """STATUS. Whoever asks for HIGHESTMODSEQ knows of mod-sequences. RFC: 7162 §3.1"""
     if StatusItem.HIGHESTMODSEQ in command.items:
-        context.enabled.add("CONDSTORE")
+        knows_modseqs(context)
     await tell_status(context, command.mailbox, command.items)

@@ -32,6 +32,7 @@ def test_what_is_in_memory():
     client = Client(account(3, "INBOX", "\\Seen"), "INBOX")
     client.selected.recent = UidSet.of([3])
     assert client.lines("FETCH 1:* (UID FLAGS MODSEQ)") == [
+        b"* OK [HIGHESTMODSEQ 2] The latest change",
         b"* 1 FETCH (UID 1 FLAGS (\\Seen) MODSEQ (2))",
         b"* 2 FETCH (UID 2 FLAGS (\\Seen) MODSEQ (2))",
         b"* 3 FETCH (UID 3 FLAGS (\\Seen \\Recent) MODSEQ (2))",
@@ -214,6 +215,7 @@ def test_changed_since():
     client = Client(account(3), "INBOX")
     client.says("STORE 2 +FLAGS.SILENT (\\Flagged)")
     assert client.lines("FETCH 1:* (FLAGS) (CHANGEDSINCE 2)") == [
+        b"* OK [HIGHESTMODSEQ 3] The latest change",
         b"* 2 FETCH (FLAGS (\\Flagged \\Recent) MODSEQ (3))",
         b"a OK FETCH completed",
     ]
