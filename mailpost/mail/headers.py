@@ -73,7 +73,7 @@ def value(octets: bytes, name: bytes, start: int = 0, end: int | None = None) ->
 
 
 def select(header: bytes, names: frozenset[bytes], negate: bool = False) -> bytes:
-    """The fields of these names, or with `negate` all lines but those, as they stand, without the empty line.
+    """The fields of these names, or with `negate` all lines but those, as they stand; and the empty line, if any.
 
     Args:
         header: a header; what follows an empty line in it is not looked at.
@@ -86,6 +86,7 @@ def select(header: bytes, names: frozenset[bytes], negate: bool = False) -> byte
     for match in _FIELD.finditer(header):
         line = match[0]
         if line in (b"", b"\n", b"\r\n"):
+            kept.append(line)
             break
         if ((match[2] == b":") and match[1].rstrip(b" \t").lower() in names) is not negate:
             kept.append(line)

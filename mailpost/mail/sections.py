@@ -130,4 +130,4 @@ def _of_message(octets: bytes, span: tuple[int, int, int], kind: SectionKind, na
     header = octets[start:body]
     if kind is SectionKind.HEADER:
         return header
-    return headers.select(header, names, kind is SectionKind.HEADER_FIELDS_NOT) + b"\r\n"
+    return headers.select(header, names, kind is SectionKind.HEADER_FIELDS_NOT)

@@ -15,7 +15,7 @@ KEPT_FIELDS = frozenset(
 )
 """Lower-case names of the header fields that `Summary.header` keeps: what clients ask for in their lists."""
 
-SUMMARY_FORMAT = 3
+SUMMARY_FORMAT = 4
 """Raised whenever the meaning of a field below changes; caches of another format are thrown away."""
 
 
@@ -33,7 +33,7 @@ class Summary:
     bodystructure: bytes
     """The parenthesised BODYSTRUCTURE value with all extension data."""
     header: bytes
-    """The fields of KEPT_FIELDS as they stand in the message (folded, CRLF-ended), in their order."""
+    """The fields of KEPT_FIELDS as they stand in the message (folded, CRLF-ended), in order, and the empty line."""
     sent: int | None
     """The Date field as seconds since the epoch (UTC); None when missing or unreadable."""
     sent_day: int | None

@@ -124,7 +124,8 @@ class Attribute(Enum):
 class HeaderFields:
     """Fetch only these header fields, as they stand, in their order, each with its CRLF.
 
-    The value is bytes without the blank line behind the header: b"" where no field matches.
+    The value is bytes with the empty line behind the header, which only a message without a body may lack.
+    RFC: 9051 §6.4.5
     """
 
     names: tuple[bytes, ...]

@@ -122,16 +122,6 @@ class SelectedMailbox:
         """Whether this client knows of \\Recent. RFC: 9051 appendix A"""
         return "IMAP4REV2" not in self._enabled
 
-    def enable_condstore(self) -> None:
-        """A command has shown that the client knows of mod-sequences.
-
-        Raises:
-            ParseError: they are not kept here. RFC: 7162 §3.1.2.2
-        """
-        if not self.keeps_modseq:
-            raise ParseError("Mod-sequences are not kept in this mailbox")
-        self._enabled.add("CONDSTORE")
-
     async def refresh(self) -> None:
         """Let the store take note of what other programs did."""
         await settled(self.mailbox.refresh())
@@ -207,6 +197,10 @@ class SelectedMailbox:
         if self.keeps_modseq and "QRESYNC" in self._enabled:
             return b"HIGHESTMODSEQ %d" % self.live.highest_modseq
         return b""
+
+    def highest_modseq_line(self) -> bytes:
+        """The response HIGHESTMODSEQ. RFC: 7162 §3.1.2.1"""
+        return b"* OK [HIGHESTMODSEQ %d] The latest change\r\n" % self.live.highest_modseq
 
     def exists_line(self, exists: int) -> bytes:
         """EXISTS, and RECENT for who knows of it. RFC: 3501 §7.3"""

@@ -134,10 +134,12 @@ def write_uids(lane: Lane, number: int) -> None:
 def _worth_appending(lane: Lane, known: UidList, folder: LaneFolder, fresh: list[tuple[str, UidEntry]]) -> bool:
     """Whether lines can go behind the list: it is not mostly dead already, and ends below the first of them."""
     last = next(reversed(known.entries.values())).uid if known.entries else 0
+    if fresh and fresh[0][1].uid <= last:
+        return False
     lines = len(known.entries)
-    return (not fresh or fresh[0][1].uid > last) and (
-        lines < _FEW_LINES or lines < 2 * messages.count(lane.db, folder.row.id)
-    )
+    if lines >= _FEW_LINES and folder.spare < 0:  # else less have gone since they were counted
+        folder.spare = max((2 * messages.count(lane.db, folder.row.id) - lines - 1) // 2, -1)
+    return lines < _FEW_LINES or folder.spare >= 0
 
 
 def remove_files(lane: Lane, number: int, seconds: float = SLICE) -> bool:

@@ -137,12 +137,16 @@ class LaneFolder:
         """List the directory once more when it is quiet: another program may have changed it together with us."""
         self.doomed: list[str] = []
         """Files of expunged messages that are still to be removed; the state calls them dead."""
+        self.removed: list[str] = []
+        """Base names of those that are removed although the state still calls them dead."""
+        self.spare = -1
+        """So many messages may go before half of the UID list's lines are of messages that are gone; -1: not known."""
         self.newcomers: Newcomers | None = None
         """Forgotten when anything is in doubt: then the directories are listed again."""
         if before is not None:  # what is compared with the files whenever it is used need not be read again
             self.letters, self.letters_stamp = before.letters, before.letters_stamp
             self.uidlist, self.doubted = before.uidlist, before.doubted
-            self.verify, self.doomed = before.verify, before.doomed
+            self.verify, self.doomed, self.removed = before.verify, before.doomed, before.removed
 
 
 def cache_key(row: FolderRow) -> str:

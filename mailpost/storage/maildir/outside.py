@@ -78,6 +78,7 @@ def note_gone(lane: Lane, folder: LaneFolder, uids: Iterable[int]) -> None:
     if gone:
         modseq = lane.modseq(folder)
         messages.remove(lane.db, folder.row.id, gone)
+        folder.spare = max(folder.spare - len(gone), -1)
         changes.note_expunged(lane.db, folder.row.id, gone, modseq)
         lane.news(lane.listener.expunged, folder.row.id, gone, modseq, None)
 

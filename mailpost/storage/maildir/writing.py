@@ -267,6 +267,7 @@ def _take_out(lane: Lane, folder: LaneFolder, doomed: Sequence[tuple[int, str]],
     uids = [uid for uid, _ in doomed]
     modseq = lane.modseq(folder)
     messages.remove(lane.db, folder.row.id, uids)
+    folder.spare = max(folder.spare - len(uids), -1)
     changes.note_expunged(lane.db, folder.row.id, uids, modseq)
     changes.add_dead(lane.db, folder.row.id, [base_of(name) for _, name in doomed])
     lane.save(folder)
@@ -282,12 +283,15 @@ def _remove_files(lane: Lane, folder: LaneFolder, names: list[str]) -> None:
     """After the commit: what cannot be removed now is removed by `bury`, since the state calls it dead."""
     lane.expect(folder, went=names)
     with suppress(OSError, MailError), lane.own_change(folder) as files:
-        _unlink(files, names)
+        folder.removed += map(base_of, _unlink(files, names))
 
 
 def bury(lane: Lane, number: int, seconds: float) -> bool:
     """Remove files of expunged messages for a slice of time; False when they all are gone, and forgotten."""
     folder = lane.folder(number)
+    if folder.removed:
+        changes.bury(lane.db, number, folder.removed)
+        folder.removed = []
     if not folder.doomed and changes.any_dead(lane.db, number):  # expunged before a crash, or renamed since
         dead = changes.dead(lane.db, number)
         left = {base_of(name): name for name in names_in(lane.own_files(folder).cur)}

@@ -38,27 +38,34 @@ class FetchContract(Contract):
         self.assertIn(b"Lunch", rows[0][1])
 
     async def test_header_fields(self) -> None:
-        """Fields as they stand, in their order, of any case, folded, repeated; common ones and others."""
-        await self.add(FOLDED, b"\r\nno header\r\n")
+        """Fields as they stand, in their order, of any case, folded, repeated; common ones and others.
+
+        The empty line is where the message has one. RFC: 9051 §6.4.5
+        """
+        await self.add(FOLDED, b"\r\nno header\r\n", b"Subject: all\r\n")
         mailbox = await self.opened()
         received = HeaderFields((b"received",))
         several = HeaderFields((b"subject", b"x-empty", b"x-none"))
-        rows = await self.rows(mailbox, [1, 2], received, Attribute.SIZE, several)
+        rows = await self.rows(mailbox, [1, 2, 3], received, Attribute.SIZE, several)
         self.assertEqual(
             rows,
             [
                 (
                     1,
-                    b"Received: one\r\n\tand more\r\nReceived: two\r\n",
+                    b"Received: one\r\n\tand more\r\nReceived: two\r\n\r\n",
                     len(FOLDED),
-                    b"subject: folded\r\n over two lines\r\nX-Empty:\r\nSUBJECT: again\r\n",
+                    b"subject: folded\r\n over two lines\r\nX-Empty:\r\nSUBJECT: again\r\n\r\n",
                 ),
-                (2, b"", len(b"\r\nno header\r\n"), b""),
+                (2, b"\r\n", len(b"\r\nno header\r\n"), b"\r\n"),
+                (3, b"", len(b"Subject: all\r\n"), b"Subject: all\r\n"),
             ],
         )
         self.assertEqual(
-            await self.rows(mailbox, [1], HeaderFields((b"subject",))),
-            [(1, b"subject: folded\r\n over two lines\r\nSUBJECT: again\r\n")],
+            await self.rows(mailbox, [1, 3], HeaderFields((b"subject",))),
+            [
+                (1, b"subject: folded\r\n over two lines\r\nSUBJECT: again\r\n\r\n"),
+                (3, b"Subject: all\r\n"),
+            ],
         )
 
     async def test_order_and_the_gone(self) -> None:

@@ -27,6 +27,8 @@ class StatusItem(Enum):
     """Octets of all messages. RFC: 8438 §3.1"""
     HIGHESTMODSEQ = b"HIGHESTMODSEQ"
     MAILBOXID = b"MAILBOXID"
+    APPENDLIMIT = b"APPENDLIMIT"
+    """Octets that one APPEND may have. RFC: 7889 §3.1"""
 
 
 class ListSelection(Enum):

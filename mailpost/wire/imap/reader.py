@@ -51,7 +51,8 @@ class Reader:
     def __init__(self, line: CommandLine, at: int = 0, utf8: bool = False) -> None:
         self.text = line.text
         self.utf8 = utf8
-        """Names of mailboxes are UTF-8 (after ENABLE UTF8=ACCEPT or IMAP4rev2), not modified UTF-7."""
+        """After ENABLE UTF8=ACCEPT or IMAP4rev2: names of mailboxes are UTF-8, not modified UTF-7, and so is all text
+        in quotes."""
         self._at = at
         self._end = len(line.text.rstrip(b" "))
         self._literals = line.literals
@@ -162,6 +163,8 @@ class Reader:
         start = self.text[self._at : self._at + 1]
         if start == b'"':
             quoted = self.match(QUOTED_MATCH, "a quoted string that ends")[1]
+            if self.utf8 and not quoted.isascii():
+                _require_utf8(quoted)
             return _UNESCAPE.sub(rb"\1", quoted) if b"\\" in quoted else quoted
         if start == b"{":
             octets, _, _ = self.literal(expected)
@@ -289,3 +292,11 @@ def _number(digits: bytes) -> int:
         return -1
     value = int(digits)
     return value if 1 <= value <= LARGEST_NUMBER else -1
+
+
+def _require_utf8(quoted: bytes) -> None:
+    """RFC: 6855 §3, 9051 §9 (QUOTED-CHAR)"""
+    try:
+        quoted.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ParseError("A quoted string is not valid UTF-8") from None

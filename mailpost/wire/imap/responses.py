@@ -115,12 +115,19 @@ _COLUMNS = {
 }
 
 
-def status(name: str, counts: Counts, items: Iterable[StatusItem], utf8: bool = False) -> bytes:
-    """`* STATUS name (MESSAGES 3 ...)`, items in the order asked for. RFC: 3501 §7.2.4, 8474 §4.3 (MAILBOXID)"""
+def status(
+    name: str, counts: Counts, items: Iterable[StatusItem], *, append_limit: int = 0, utf8: bool = False
+) -> bytes:
+    """`* STATUS name (MESSAGES 3 ...)`, items in the order asked for.
+
+    RFC: 3501 §7.2.4, 8474 §4.3 (MAILBOXID), 7889 §3.1 (APPENDLIMIT)
+    """
     pieces = []
     for item in items:
         if item is StatusItem.MAILBOXID:
             pieces.append(b"MAILBOXID (%b)" % counts.mailbox_id.encode("ascii"))
+        elif item is StatusItem.APPENDLIMIT:
+            pieces.append(b"APPENDLIMIT %d" % append_limit)
         else:
             pieces.append(b"%b %d" % (item.value, getattr(counts, _COLUMNS[item])))
     return b"* STATUS %b (%b)\r\n" % (mailbox(name, utf8), b" ".join(pieces))

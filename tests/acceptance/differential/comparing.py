@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from tests.acceptance.differential.answers import Client, Literal, Pieces, first_of
 from tests.acceptance.differential.extensions import spoken_of
+from tests.acceptance.differential.keys import UNDATED, Search
 from tests.acceptance.differential.known import excused
 from tests.acceptance.differential.normal import Identities, Seen, View
 from tests.acceptance.differential.sessions import Sessions
@@ -177,6 +178,8 @@ class Place:
         ours, theirs = (view.seen(command, answer) for view, answer in zip(self._views, answers, strict=True))
         if ours != theirs:
             self._also((ours, theirs), b"NOOP")
+            if ours.status == theirs.status == b"OK" and ours.data != theirs.data:
+                self._take_apart(command, (ours, theirs))
         if any(b"QRESYNC" in view.enabled for view in self._views):
             self._name((ours, theirs))
         ours.told_before(before[0])
@@ -187,6 +190,17 @@ class Place:
         """Learn the UIDs of messages that will vanish by them."""
         if numbers := max(view.unnamed() for view in self._views):
             self._also(both, b"FETCH " + numbers + b" (UID)")
+
+    def _take_apart(self, command: Pieces, both: tuple[Seen, ...]) -> None:
+        """Ask for each key of a SEARCH alone."""
+        try:
+            search = Search(command)
+        except ValueError:
+            return
+        for client, view, seen in zip(self._clients, self._views, both, strict=True):
+            for key in {*search.keys, UNDATED}:
+                seen.keys[key] = view.found(seen, client.run(search.word + key))
+            seen.together = search.put_together(seen.keys)
 
     def _also(self, both: tuple[Seen, ...], command: bytes) -> None:
         for client, view, seen in zip(self._clients, self._views, both, strict=True):

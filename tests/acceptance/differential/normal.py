@@ -37,6 +37,10 @@ class Seen:
     """RECENT on entering a mailbox."""
     text: bytes = field(default=b"", compare=False)
     """The tagged response, to be shown."""
+    keys: dict[bytes, frozenset[int]] = field(default_factory=dict, compare=False)
+    """What each key of a SEARCH found alone, asked when two servers' answers differ."""
+    together: frozenset[int] = field(default=frozenset(), compare=False)
+    """What those keys mean together."""
 
     def told_before(self, before: Seen) -> None:
         """Add what was told before the command."""
@@ -47,7 +51,7 @@ class Seen:
 
     def names(self) -> set[str]:
         """The names of the parts that are compared."""
-        return vars(self).keys() - {"text"}
+        return vars(self).keys() - {"text", "keys", "together"}
 
     def get(self, name: str) -> Any:
         """A part by name."""
@@ -111,6 +115,15 @@ class View:
     def also(self, seen: Seen, answer: Answer) -> None:
         """Add what a second answer tells, of a NOOP that followed."""
         self._take_all(b"", answer, seen)
+
+    def found(self, seen: Seen, answer: Answer) -> frozenset[int]:
+        """What a plain SEARCH that followed has found; what else it tells is added."""
+        data, seen.data = seen.data, {}
+        self.also(seen, answer)
+        answered, seen.data = seen.data, data
+        if "SEARCH" in answered:
+            return frozenset(map(int, answered["SEARCH"][0]))
+        return frozenset(answered.get("ESEARCH", {}).get(b"ALL", ()))
 
     def unnamed(self) -> bytes:
         """The sequence numbers of messages whose UIDs are not known yet; "" if there are none, or no numbers."""

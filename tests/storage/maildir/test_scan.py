@@ -7,11 +7,14 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.flags import ANSWERED, DELETED, FLAGGED, SEEN, FlagChange, intern_flags
+from mailpost.storage.index import messages
 from mailpost.storage.maildir import behind, loading, scan, tree, writing
 from mailpost.storage.maildir.layout import Hierarchy
 from mailpost.storage.maildir.uidlist import read_uidlist
@@ -230,6 +233,36 @@ def test_a_uid_list_of_the_dead_is_written_anew(bench: Bench, monkeypatch: pytes
     bench.do(behind.finish, bench.number(), 0)
     assert listed(bench) == bases(bench)
     assert list(bases(bench).values()) == [6]
+
+
+def test_how_many_are_gone_is_counted_seldom(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counting takes as long as the folder is large; still no list is left to be mostly of messages that are gone."""
+    counted: list[int] = []
+
+    def count(*args: Any) -> int:
+        counted.append(messages.count(*args))
+        return counted[-1]
+
+    monkeypatch.setattr(behind, "_FEW_LINES", 3)
+    monkeypatch.setattr(behind, "messages", Mock(wraps=messages, count=count))
+    bench.append(*[MESSAGE] * 60)
+    bench.do(behind.finish, bench.number(), 0)
+    written = 0
+    for uid in range(1, 90):
+        before = len(listed(bench))
+        bench.append(MESSAGE)
+        if uid % 2:
+            bench.do(writing.remove, bench.number(), [(uid, uid)], None)
+        else:
+            (bench.root / "cur" / bench.names()[uid]).unlink()
+            bench.look()
+        bench.do(behind.finish, bench.number(), 0)
+        there = set(bases(bench))
+        assert there <= set(listed(bench))
+        assert len(listed(bench)) < 2 * len(there)
+        written += len(listed(bench)) < before
+    assert written
+    assert len(counted) <= 10
 
 
 def test_twins_become_two_messages_or_one(bench: Bench) -> None:

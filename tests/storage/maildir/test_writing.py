@@ -69,6 +69,30 @@ def test_an_append_of_several_that_dies_shows_nothing(bench: Bench, monkeypatch:
     after.close()
 
 
+def test_files_that_were_removed_are_not_looked_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an expunge of a few no directory is listed: that takes as long as the folder is large."""
+    bench.append(*[MESSAGE] * 5)
+    with monkeypatch.context() as patched:
+        patched.setattr(writing, "names_in", dies)
+        bench.do(writing.remove, bench.number(), [(2, 3)], None)
+        bench.do(writing.remove, bench.number(), [(5, 5)], None)
+        assert len(bench.cur()) == 2
+        assert not bench.do(behind.remove_files, bench.number())
+    assert not changes.any_dead(bench.lane.db, bench.number())
+
+
+def test_files_that_could_not_be_removed_are_looked_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.append(*[MESSAGE] * 3)
+    (bench.root / "cur" / bench.names()[2]).rename(bench.root / "cur" / (bench.names()[2] + "S"))
+    bench.do(writing.remove, bench.number(), [(1, 2)], None)
+    assert len(bench.cur()) == 2
+    while bench.do(behind.remove_files, bench.number()):
+        pass
+    assert list(bench.names()) == [3]
+    assert len(bench.cur()) == 1
+    assert not changes.any_dead(bench.lane.db, bench.number())
+
+
 def test_a_move_that_dies_leaves_the_messages_where_they_were(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.append(MESSAGE, MESSAGE)
     bench.do(tree.create, "to", None)
@@ -117,7 +141,7 @@ def test_files_of_the_expunged_do_not_come_back(bench: Bench, monkeypatch: pytes
     bench.append(MESSAGE, MESSAGE, flags=intern_flags([DELETED]))
     (kept,) = bench.append(MESSAGE)
     with monkeypatch.context() as patched:
-        patched.setattr(writing, "_unlink", lambda *_: None)
+        patched.setattr(writing, "_unlink", lambda *_: [])
         assert bench.do(writing.expunge, bench.number(), None, None) == [1, 2]
     assert len(bench.cur()) == 3
     after = crash(bench)
@@ -133,7 +157,7 @@ def test_files_of_the_expunged_do_not_come_back(bench: Bench, monkeypatch: pytes
 def test_what_was_expunged_is_buried_behind(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.append(MESSAGE, flags=intern_flags([DELETED]))
     with monkeypatch.context() as patched:
-        patched.setattr(writing, "_unlink", lambda *_: None)
+        patched.setattr(writing, "_unlink", lambda *_: [])
         bench.do(writing.expunge, bench.number(), None, None)
     while bench.do(behind.remove_files, bench.number()):
         pass

@@ -134,8 +134,12 @@ def test_inbox_in_any_case() -> None:
 
 def test_mailbox_names_in_utf8() -> None:
     assert Reader(CommandLine('"Entwürfe &-"'.encode()), utf8=True).mailbox() == "Entwürfe &-"
-    with pytest.raises(MailError, match="UTF-8"):
-        Reader(CommandLine(b'"\xff"'), utf8=True).mailbox()
+    for octets in (b'"\xff"', b'"\xc3"', b'"\xc0\xaf"', b'"\xed\xa0\x80"'):
+        with pytest.raises(ParseError, match="UTF-8"):
+            Reader(CommandLine(octets), utf8=True).mailbox()
+        with pytest.raises(ParseError, match="UTF-8"):
+            Reader(CommandLine(octets), utf8=True).string()
+        assert Reader(CommandLine(octets)).string() == octets[1:-1]
 
 
 @pytest.mark.parametrize("text", [b"&", b"&AGE-", b"&Jjo", b'"\xc3\xa9"', b"&2AA-"])

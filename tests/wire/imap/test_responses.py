@@ -31,10 +31,10 @@ class Copies:
 def test_status_names_the_items_in_the_order_asked_for() -> None:
     line = responses.status("a b", Counts(), (StatusItem.SIZE, StatusItem.MAILBOXID, StatusItem.MESSAGES))
     assert line == b'* STATUS "a b" (SIZE 5000000000 MAILBOXID (F1) MESSAGES 3)\r\n'
-    everything = responses.status("é", Counts(), StatusItem)
+    everything = responses.status("é", Counts(), StatusItem, append_limit=99)
     assert everything == (
         b"* STATUS &AOk- (MESSAGES 3 RECENT 1 UIDNEXT 9 UIDVALIDITY 7 UNSEEN 2 DELETED 0 DELETED-STORAGE 30"
-        b" SIZE 5000000000 HIGHESTMODSEQ 11 MAILBOXID (F1))\r\n"
+        b" SIZE 5000000000 HIGHESTMODSEQ 11 MAILBOXID (F1) APPENDLIMIT 99)\r\n"
     )
 
 

@@ -160,7 +160,7 @@ text
     assert summary.size == len(octets)
     assert summary.envelope == envelope_octets(envelope(octets))
     assert summary.bodystructure == bodystructure_octets(parse(octets), octets)
-    assert summary.header == octets[octets.index(b"Date") : octets.index(b"\r\n\r\n") + 2]
+    assert summary.header == octets[octets.index(b"Date") : octets.index(b"\r\n\r\n") + 4]
     assert (summary.sent, summary.sent_day) == (837671005, 728857)
     assert summary.subject == casemapped("Größe")
     assert summary.from_ == "ann <ann@example.org>"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from twisted.logger import Logger
 
 from mailpost._version import __version__
-from mailpost.protocols.imap.commands.context import Completed, Context
+from mailpost.protocols.imap.commands.context import Completed, Context, knows_modseqs
 from mailpost.wire.imap.commands import Capability, Check, Compress, Enable, Id, Logout, Noop
 
 log = Logger()
@@ -53,18 +53,14 @@ async def identify(context: Context, command: Id) -> Completed | None:
 
 
 async def enable(context: Context, command: Enable) -> None:
-    """ENABLE. Who is to be told of mod-sequences from now on learns the highest. RFC: 5161 §3.1, 7162 §3.1.2.1"""
+    """ENABLE. Who is to be told of mod-sequences from now on learns the highest. RFC: 5161 §3.1, 7162 §3.1"""
     lacks = getattr(context.account, "lacks", ())
     new = [name for name in dict.fromkeys(command.capabilities) if name in ENABLABLE and name not in context.enabled]
     new = [name for name in new if not (name in _OF_STORES and name in lacks)]
-    selected = context.selected
-    tell = selected is not None and selected.keeps_modseq and not selected.reports_modseq
-    context.enabled.update(new)
-    if "QRESYNC" in new:
-        context.enabled.add("CONDSTORE")
     context.write(b" ".join([b"* ENABLED", *(ENABLABLE[name] for name in new)]) + b"\r\n")
-    if tell and selected is not None and selected.reports_modseq:
-        context.write(b"* OK [HIGHESTMODSEQ %d] The latest change\r\n" % selected.live.highest_modseq)
+    if not _OF_STORES.isdisjoint(new):
+        knows_modseqs(context)
+    context.enabled.update(new)
 
 
 async def compress(context: Context, _: Compress) -> Completed:

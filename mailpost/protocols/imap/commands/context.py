@@ -20,6 +20,7 @@ from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.protocols.imap.settings import ImapSettings
 from mailpost.protocols.login import LoggedIn
 from mailpost.protocols.sasl import Ask
+from mailpost.wire.imap.grammar import ParseError
 
 if TYPE_CHECKING:
     from mailpost.protocols.imap.selected import SelectedMailbox
@@ -157,6 +158,27 @@ class Context(Protocol):
 def utf8_names(context: Context) -> bool:
     """Whether names of mailboxes go in UTF-8 on this connection. RFC: 6855 §3, 9051 §5.1"""
     return "IMAP4REV2" in context.enabled or "UTF8=ACCEPT" in context.enabled
+
+
+def knows_modseqs(context: Context, *, needed: bool = False) -> None:
+    """A command has shown that the client knows of mod-sequences: after the first it is told the highest.
+
+    Args:
+        context: whose client.
+        needed: the command is about those of the selected mailbox.
+
+    Raises:
+        ParseError: they are needed and not kept. RFC: 7162 §3.1.2.2
+
+    RFC: 7162 §3.1
+    """
+    selected = context.selected
+    kept = selected is not None and selected.keeps_modseq
+    if needed and not kept:
+        raise ParseError("Mod-sequences are not kept in this mailbox")
+    if selected is not None and kept and "CONDSTORE" not in context.enabled:
+        context.write(selected.highest_modseq_line())
+    context.enabled.add("CONDSTORE")
 
 
 class LiteralSink(Protocol):

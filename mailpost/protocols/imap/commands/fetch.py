@@ -20,7 +20,7 @@ from twisted.internet.defer import Deferred
 
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.flags import SEEN, FlagChange, intern_flags
-from mailpost.protocols.imap.commands.context import Completed, Context
+from mailpost.protocols.imap.commands.context import Completed, Context, knows_modseqs
 from mailpost.protocols.imap.commands.fetchplan import Batch, Plan
 from mailpost.protocols.imap.commands.vanished import tell_vanished
 from mailpost.protocols.imap.selected import MessageInHand, SelectedMailbox
@@ -41,10 +41,10 @@ async def fetch(context: Context, command: Fetch) -> Completed | None:
     assert selected is not None
     if command.vanished and "QRESYNC" not in context.enabled:
         raise ParseError("QRESYNC has not been enabled")
-    plan = Plan(_wanted(command, selected), selected)
     uids, some_gone = selected.named(command.numbers, command.uid)
     if some_gone and not uids:
         raise MailError(ErrorKind.EXPUNGED, "These messages no longer exist")
+    plan = Plan(_wanted(context, command, selected), selected)
     if command.partial is not None:
         uids = uids[command.partial.of(len(uids))]
     if command.changed_since is not None:
@@ -58,7 +58,7 @@ async def fetch(context: Context, command: Fetch) -> Completed | None:
     return None
 
 
-def _wanted(command: Fetch, selected: SelectedMailbox) -> list[FetchItem]:
+def _wanted(context: Context, command: Fetch, selected: SelectedMailbox) -> list[FetchItem]:
     """The items of the answer: with UID and MODSEQ where the kind of command implies them."""
     wanted = list(command.items)
     if command.uid and FetchAttribute.UID not in wanted and not selected.uid_only:
@@ -66,7 +66,7 @@ def _wanted(command: Fetch, selected: SelectedMailbox) -> list[FetchItem]:
     if command.changed_since is not None and FetchAttribute.MODSEQ not in wanted:
         wanted.append(FetchAttribute.MODSEQ)
     if FetchAttribute.MODSEQ in wanted:
-        selected.enable_condstore()
+        knows_modseqs(context, needed=True)
     return wanted
 
 

@@ -111,10 +111,7 @@ def _item(wanted: BodySection) -> _Item:
             return _Item(label + b" {%d}\r\n%b", Attribute.OCTETS, lambda batch: [*map(len, octets(batch))], octets)
     elif not what.path and what.kind is SectionKind.HEADER_FIELDS:
         need = HeaderFields(tuple(sorted(what.names)))
-        # The empty line behind the header belongs to every choice of its fields. RFC: 3501 §6.4.5
-        return _Item(
-            label + b" %b", need, lambda batch: [literal((each + b"\r\n")[start:stop]) for each in batch.fetched[need]]
-        )
+        return _Item(label + b" %b", need, lambda batch: [literal(each[start:stop]) for each in batch.fetched[need]])
     return _Item(
         label + b" %b", Attribute.OCTETS, lambda batch: [_section(each, what, start, stop) for each in batch.messages]
     )

@@ -1,6 +1,6 @@
-"""LIST responses: a folder as LIST shows it, and as SELECT, CREATE and RENAME tell of it.
+"""LIST and STATUS responses: a folder as LIST and STATUS show it, and as SELECT, CREATE and RENAME tell of it.
 
-RFC: 3501 §7.2.2, 9051 §7.3.1, §6.3.9.7 (OLDNAME), 3348 §3 (children), 6154 §2 (special use)
+RFC: 3501 §7.2.2, §7.2.4, 9051 §7.3.1, §6.3.9.7 (OLDNAME), 3348 §3 (children), 6154 §2 (special use), 7889 §3
 """
 
 from __future__ import annotations
@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from mailpost.protocols.imap.commands.context import Context, utf8_names
-from mailpost.storage.records import Folder
-from mailpost.wire.imap.responses import list_line
+from mailpost.storage.offload import settled
+from mailpost.storage.records import Folder, Status
+from mailpost.wire.imap.commands import StatusItem
+from mailpost.wire.imap.responses import list_line, status
 
 
 def parents_of(folders: Iterable[Folder], separator: str) -> set[str]:
@@ -50,6 +52,13 @@ def folder_line(
     return list_line(
         folder.name, separator, attributes, child_info=criteria, old_name=old_name, utf8=utf8_names(context)
     )
+
+
+async def tell_status(context: Context, name: str, items: Sequence[StatusItem]) -> None:
+    """The STATUS response about a folder."""
+    counts: Status = await settled(context.account.status(name))
+    limit = context.settings.message_size
+    context.write(status(name, counts, items, append_limit=limit, utf8=utf8_names(context)))
 
 
 def announce(context: Context, name: str, old_name: str | None = None) -> None:

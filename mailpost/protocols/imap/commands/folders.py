@@ -1,7 +1,7 @@
 """CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE, STATUS: folders by name.
 
 RFC: 3501 §6.3.3 to §6.3.7, §6.3.10, 9051 §6.3.4 to §6.3.8, §6.3.11, 6154 §3 (CREATE with USE), 8438 §3 (SIZE),
-8474 §4.1 (MAILBOXID)
+8474 §4.1 (MAILBOXID), 7889 §3.1 (APPENDLIMIT)
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 from unicodedata import normalize
 
 from mailpost.mail.foldertree import INBOX, canonical_name
-from mailpost.protocols.imap.commands.context import Completed, Context, utf8_names
-from mailpost.protocols.imap.commands.folderlines import announce
+from mailpost.protocols.imap.commands.context import Completed, Context, knows_modseqs, utf8_names
+from mailpost.protocols.imap.commands.folderlines import announce, tell_status
 from mailpost.storage.offload import settled
 from mailpost.storage.records import Folder, SpecialUse
 from mailpost.wire.imap.commands import Create, Delete, Rename, Status, StatusItem, Subscribe, Unsubscribe
-from mailpost.wire.imap.responses import status as status_line
+
+_OF_ALL_FOLDERS = {SpecialUse.ALL, SpecialUse.FLAGGED}
+"""Uses that say of a folder that it shows all messages, or the flagged ones, of all folders. RFC: 6154 §2"""
 
 
 async def create(context: Context, command: Create) -> Completed | None:
@@ -22,6 +24,8 @@ async def create(context: Context, command: Create) -> Completed | None:
     uses = [use for use in SpecialUse if use.value in command.special_use]
     if len(uses) != len(command.special_use) or len(uses) > 1:
         return Completed(b"A folder can have one special use of those that are known", b"USEATTR", ok=False)
+    if set(uses) & _OF_ALL_FOLDERS:
+        return Completed(b"No folder shows the messages of others", b"USEATTR", ok=False)
     name = _named(context, command.mailbox)
     made: Folder = await settled(context.account.create(name, uses[0] if uses else None))
     _tell_name(context, name, command.mailbox)
@@ -75,6 +79,5 @@ async def unsubscribe(context: Context, command: Unsubscribe) -> None:
 async def status(context: Context, command: Status) -> None:
     """STATUS. Whoever asks for HIGHESTMODSEQ knows of mod-sequences. RFC: 7162 §3.1"""
     if StatusItem.HIGHESTMODSEQ in command.items:
-        context.enabled.add("CONDSTORE")
-    counts = await settled(context.account.status(command.mailbox))
-    context.write(status_line(command.mailbox, counts, command.items, utf8_names(context)))
+        knows_modseqs(context)
+    await tell_status(context, command.mailbox, command.items)

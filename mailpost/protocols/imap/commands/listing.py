@@ -14,13 +14,11 @@ from mailpost.mail.errors import MailError
 from mailpost.mail.foldertree import above
 from mailpost.mail.listpatterns import Matcher, list_matcher
 from mailpost.protocols.imap.commands.context import Context, utf8_names
-from mailpost.protocols.imap.commands.folderlines import folder_line, parents_of
+from mailpost.protocols.imap.commands.folderlines import folder_line, parents_of, tell_status
 from mailpost.storage.interfaces import refreshed
-from mailpost.storage.offload import settled
 from mailpost.storage.records import Folder
 from mailpost.wire.imap.commands import List, ListReturn, ListSelection, Lsub, Namespace, StatusItem
 from mailpost.wire.imap.responses import list_line, namespace_line
-from mailpost.wire.imap.responses import status as status_line
 
 _CRITERIA = (ListSelection.SUBSCRIBED, ListSelection.SPECIAL_USE)
 """Selection options that choose folders; RECURSIVEMATCH extends one of them. RFC: 5258 §3.5, 6154 §5.1"""
@@ -49,7 +47,7 @@ async def list_folders(context: Context, command: List) -> None:
 async def _status(context: Context, name: str, items: Sequence[StatusItem]) -> None:
     # A folder that went away since it was listed has no counts, and LIST has not failed for it. RFC: 5819 §2
     with suppress(MailError):
-        context.write(status_line(name, await settled(context.account.status(name)), items, utf8_names(context)))
+        await tell_status(context, name, items)
         await context.drained()
 
 
@@ -72,7 +70,10 @@ class _Listing:
         self._parents = parents_of(folders, separator)
         self.folders = folders
         if ListSelection.SUBSCRIBED in command.selection:
-            missing = subscribed.difference(folder.name for folder in folders)
+            there = {folder.name for folder in folders}
+            missing = subscribed - there
+            if ListSelection.RECURSIVEMATCH in command.selection:
+                missing |= {name for each in missing for name in above(each, separator)} - there
             self.folders = folders + [Folder(name, selectable=False) for name in sorted(missing)]
 
     def chosen(self, folder: Folder) -> bool:

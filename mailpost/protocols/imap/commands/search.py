@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from mailpost.mail.errors import IncompleteError, MailError
 from mailpost.mail.uidset import UidSet
-from mailpost.protocols.imap.commands.context import Context
+from mailpost.protocols.imap.commands.context import Context, knows_modseqs
 from mailpost.protocols.imap.selected import SelectedMailbox, uid_required
 from mailpost.storage.offload import settled
 from mailpost.wire.imap.commands import ParseError, Search, SearchReturn
@@ -33,11 +33,12 @@ async def search(context: Context, command: Search) -> None:
         raise uid_required()
     if command.charset and "UTF8=ACCEPT" in context.enabled:
         raise ParseError("All strings are UTF-8 since UTF8=ACCEPT: name no CHARSET")
+    key = selected.resolved(command.key)
     if command.modseq:
-        selected.enable_condstore()
+        knows_modseqs(context, needed=True)
     saves = command.returns is not None and SearchReturn.SAVE in command.returns
     try:
-        found = await settled(selected.mailbox.search(selected.resolved(command.key)))
+        found = await settled(selected.mailbox.search(key))
     except IncompleteError as error:
         if saves:
             selected.saved = UidSet()

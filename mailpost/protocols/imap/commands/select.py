@@ -65,7 +65,7 @@ def _greeting(selected: SelectedMailbox) -> bytes:
     if live.mailbox_id:
         lines.append(b"* OK [MAILBOXID (%b)] It stays through renames\r\n" % live.mailbox_id.encode("ascii"))
     if selected.keeps_modseq:
-        lines.append(b"* OK [HIGHESTMODSEQ %d] The latest change\r\n" % live.highest_modseq)
+        lines.append(selected.highest_modseq_line())
     else:
         lines.append(b"* OK [NOMODSEQ] Changes are not numbered here\r\n")
     return b"".join(lines)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.flags import Flags, intern_flags
 from mailpost.mail.uidset import UidSet
-from mailpost.protocols.imap.commands.context import Completed, Context
+from mailpost.protocols.imap.commands.context import Completed, Context, knows_modseqs
 from mailpost.protocols.imap.selected import SelectedMailbox
 from mailpost.storage.offload import settled
 from mailpost.storage.records import Stored
@@ -29,11 +29,11 @@ async def store(context: Context, command: Store) -> Completed | None:
     assert selected is not None
     if selected.read_only:
         raise MailError(ErrorKind.READ_ONLY, "The mailbox is open read-only")
-    if command.unchanged_since is not None:
-        selected.enable_condstore()
     uids, some_gone = selected.named(command.numbers, command.uid)
     if some_gone and not uids:
         raise MailError(ErrorKind.EXPUNGED, "These messages no longer exist")
+    if command.unchanged_since is not None:
+        knows_modseqs(context, needed=True)
     done = Stored(())
     if uids:
         flags = _permitted(selected, command.flags)

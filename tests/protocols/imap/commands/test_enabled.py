@@ -56,7 +56,8 @@ def test_names_are_utf8(extension):
     client.says('SUBSCRIBE "Entw\u00fcrfe & mehr"')
     assert '"Entw\u00fcrfe & mehr"'.encode() in client.says('LSUB "" "E*"')
     assert b'"Entw&APw-rfe &- mehr"' in Client(made).says('LIST "" "E*"')
-    assert client.says(b'CREATE "\xff"').startswith(b"a NO [CANNOT]")
+    assert client.says(b'CREATE "\xff"').startswith(b"a BAD ")
+    assert client.says(b"CREATE {1+}\r\n\xff").startswith(b"a NO [CANNOT]")
 
 
 def test_names_are_composed_and_that_is_told():

@@ -32,6 +32,7 @@ def test_what_is_in_memory():
     client = Client(account(3, "INBOX", "\\Seen"), "INBOX")
     client.selected.recent = UidSet.of([3])
     assert client.lines("FETCH 1:* (UID FLAGS MODSEQ)") == [
+        b"* OK [HIGHESTMODSEQ 2] The latest change",
         b"* 1 FETCH (UID 1 FLAGS (\\Seen) MODSEQ (2))",
         b"* 2 FETCH (UID 2 FLAGS (\\Seen) MODSEQ (2))",
         b"* 3 FETCH (UID 3 FLAGS (\\Seen \\Recent) MODSEQ (2))",
@@ -112,6 +113,20 @@ def test_sections(section, octets):
     assert client.says(b"FETCH 1 BODY.PEEK[%b]" % section) == literal(label, octets)
     partial = client.says(b"FETCH 1 BODY.PEEK[%b]<3.6>" % section)
     assert partial == literal(label + b"<3>", octets[3:9])
+
+
+@pytest.mark.parametrize("octets", [b"To: ann\r\nSubject: all of it\r\n", b"Subject: all of it"])
+def test_a_message_without_an_empty_line_is_given_none(octets):
+    """RFC: 9051 §6.4.5: the blank line is included in all header fetches, but for a message that has none"""
+    for section, expected in (
+        ("HEADER.FIELDS (Subject)", octets[octets.index(b"Subject") :]),
+        ("HEADER.FIELDS (X-None)", b""),
+        ("HEADER.FIELDS.NOT (To)", octets[octets.index(b"Subject") :]),
+        ("HEADER", octets),
+        ("TEXT", b""),
+    ):
+        label = f"BODY[{section}]".encode()
+        assert one(octets).says(f"FETCH 1 BODY.PEEK[{section}]") == literal(label, expected)
 
 
 def test_sections_that_are_not_there_are_nil():
@@ -200,6 +215,7 @@ def test_changed_since():
     client = Client(account(3), "INBOX")
     client.says("STORE 2 +FLAGS.SILENT (\\Flagged)")
     assert client.lines("FETCH 1:* (FLAGS) (CHANGEDSINCE 2)") == [
+        b"* OK [HIGHESTMODSEQ 3] The latest change",
         b"* 2 FETCH (FLAGS (\\Flagged \\Recent) MODSEQ (3))",
         b"a OK FETCH completed",
     ]

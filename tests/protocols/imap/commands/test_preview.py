@@ -42,6 +42,7 @@ def test_it_does_not_mark_as_read() -> None:
 
 def test_modifiers_of_the_fetch_behind_it() -> None:
     one = client(b"Subject: x\r\n\r\nFirst words\r\n")
+    one.says("ENABLE CONDSTORE")
     assert one.lines("FETCH 1 PREVIEW (CHANGEDSINCE 1)")[0].startswith(b'* 1 FETCH (PREVIEW "First words" MODSEQ (')
     assert b"MODSEQ (" in one.lines("FETCH 1 PREVIEW (LAZY) (CHANGEDSINCE 1)")[0]
 

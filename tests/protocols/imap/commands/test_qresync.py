@@ -215,6 +215,7 @@ def test_a_page_of_a_fetch():
     lines = client.lines("UID FETCH 3:8 FLAGS (PARTIAL -1:-2)")
     assert [line.split(b" FLAGS")[0] for line in lines[:-1]] == [b"* 7 FETCH (UID 7", b"* 8 FETCH (UID 8"]
     lines = client.lines("UID FETCH 3:8 FLAGS (PARTIAL 2:3 CHANGEDSINCE 0)")
+    assert lines.pop(0).startswith(b"* OK [HIGHESTMODSEQ ")
     assert [line.split(b" FLAGS")[0] for line in lines[:-1]] == [b"* 4 FETCH (UID 4", b"* 5 FETCH (UID 5"]
     assert client.lines("UID FETCH 3:8 FLAGS (PARTIAL 7:9)") == [b"a OK FETCH completed"]
     assert client.says("FETCH 3:8 FLAGS (PARTIAL 1:2)").startswith(b"a BAD ")

@@ -149,7 +149,10 @@ def test_pages_that_are_none(options):
 
 def test_modseq():
     client = setting()
-    assert client.lines("SEARCH MODSEQ 4")[0] == b"* SEARCH 2 3 4 (MODSEQ 6)"
+    assert client.lines("SEARCH MODSEQ 4")[:2] == [
+        b"* OK [HIGHESTMODSEQ 6] The latest change",
+        b"* SEARCH 2 3 4 (MODSEQ 6)",
+    ]
     assert "CONDSTORE" in client.enabled
     assert client.lines("UID SEARCH MODSEQ 6")[0] == b"* SEARCH 5 (MODSEQ 6)"
     assert client.lines("SEARCH MODSEQ 77")[0] == b"* SEARCH"
@@ -167,7 +170,7 @@ def test_modseq():
     ],
 )
 def test_modseq_with_return_options(options, answer):
-    assert setting().lines(f"SEARCH RETURN ({options}) MODSEQ 4")[0] == b'* ESEARCH (TAG "a") ' + answer
+    assert setting().lines(f"SEARCH RETURN ({options}) MODSEQ 4")[1] == b'* ESEARCH (TAG "a") ' + answer
 
 
 def test_an_unknown_charset_is_refused_with_those_that_are_known():

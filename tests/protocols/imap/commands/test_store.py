@@ -109,6 +109,7 @@ def test_unchanged_since_changes_what_is_as_the_client_knew_it():
     client, other = pair()
     other.says("STORE 2 +FLAGS.SILENT (\\Answered)")
     assert client.lines("STORE 1:3 (UNCHANGEDSINCE 2) +FLAGS (\\Seen)") == [
+        b"* OK [HIGHESTMODSEQ 3] The latest change",
         b"* 1 FETCH (UID 1 FLAGS (\\Seen) MODSEQ (4))",
         b"* 3 FETCH (UID 3 FLAGS (\\Seen) MODSEQ (4))",
         b"* 2 FETCH (UID 2 FLAGS (\\Answered) MODSEQ (3))",
@@ -120,6 +121,31 @@ def test_unchanged_since_changes_what_is_as_the_client_knew_it():
         b"* 3 FETCH (UID 3 FLAGS (\\Seen) MODSEQ (4))",
         b"a OK [MODIFIED 1,3] Some messages had changed",
     ]
+
+
+@pytest.mark.parametrize(
+    "command", ["FETCH 9 MODSEQ", "STORE 9 (UNCHANGEDSINCE 1) FLAGS ()", "FETCH 9 FLAGS (CHANGEDSINCE 1)"]
+)
+def test_what_is_bad_enables_nothing(command):
+    client, _ = pair(1)
+    assert client.says(command).startswith(b"a BAD ")
+    assert client.enabled == set()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("FETCH 1 MODSEQ", "UID FETCH 1 FLAGS (CHANGEDSINCE 7)", "SEARCH MODSEQ 7", "STATUS INBOX (HIGHESTMODSEQ)"),
+        *("STORE 1 (UNCHANGEDSINCE 0) FLAGS ()", "ENABLE CONDSTORE", "ENABLE QRESYNC"),
+    ],
+)
+def test_the_first_command_that_speaks_of_mod_sequences_is_told_the_highest(command):
+    """RFC: 7162 §3.1"""
+    client, _ = pair(1)
+    told = b"* OK [HIGHESTMODSEQ 2] The latest change"
+    assert told in client.lines(command)
+    assert "CONDSTORE" in client.enabled
+    assert told not in client.lines(command)
 
 
 def test_unchanged_since_nothing_always_fails():
