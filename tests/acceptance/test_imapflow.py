@@ -1,10 +1,11 @@
-"""imapflow, the client library of Node.js programs; what it does is in imapflow/round.test.mjs.
+"""imapflow, the client library of Node.js programs: what it does is in imapflow/round.test.mjs and harness.test.mjs.
 
 RFC: 7162 §3.1, 7162 §3.2, 8474 §4, 8474 §5, 2177 §3, 6851 §3, 6154 §2
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -30,8 +31,8 @@ def _version() -> int:
 
 
 @pytest.fixture(scope="module")
-def program() -> Path:
-    """The round beside an imapflow that is installed once in an environment of tox."""
+def programs() -> Path:
+    """The folder of both, with an imapflow that is installed once in an environment of tox."""
     if _version() < _NEEDED:
         pytest.skip(f"imapflow needs npm and Node.js {_NEEDED}")
     place = Path(sys.prefix) / "imapflow"
@@ -42,13 +43,13 @@ def program() -> Path:
     done = subprocess.run(installing, cwd=place, capture_output=True, text=True, timeout=120, check=False)
     if done.returncode:
         pytest.skip(f"npm could not install imapflow: {done.stderr[-300:]}")
-    return place / "round.test.mjs"
+    return place
 
 
-def test_a_round(filled: Twistd, program: Path) -> None:
+def passes(program: Path, **variables: str) -> None:
     done = subprocess.run(
         ["node", "--test", "--test-reporter=tap", program],
-        env={**os.environ, "PORT": str(filled.port), "LETTERS": str(filled.folder / "letters")},
+        env={**os.environ, **variables},
         capture_output=True,
         text=True,
         timeout=240,
@@ -56,6 +57,14 @@ def test_a_round(filled: Twistd, program: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "\n# skipped 0\n" in done.stdout and "\n# fail 0\n" in done.stdout
+
+
+def test_a_program_that_starts_the_server(programs: Path) -> None:
+    passes(programs / "harness.test.mjs", MAILPOST=json.dumps([sys.executable, "-m", "mailpost.admin.main"]))
+
+
+def test_a_round(filled: Twistd, programs: Path) -> None:
+    passes(programs / "round.test.mjs", PORT=str(filled.port), LETTERS=str(filled.folder / "letters"))
     with IMAPClient("127.0.0.1", filled.port, ssl=False, timeout=20) as client:
         client.login("ann", "pass")
         client.select_folder("Junk", readonly=True)
