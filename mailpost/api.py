@@ -58,7 +58,7 @@ from mailpost.service.config import (
 )
 from mailpost.service.parts import Parts
 from mailpost.service.server import CannotStartError, MailServer
-from mailpost.service.stores import maildir_store, memory_store, memory_users
+from mailpost.service.stores import maildir_store, memory_store, memory_users, virtual_store
 from mailpost.service.tls import Certificate, CertificateError
 from mailpost.storage.changehub import ChangeHub
 from mailpost.storage.interfaces import (
@@ -84,6 +84,7 @@ from mailpost.storage.records import (
     Stored,
     Usage,
 )
+from mailpost.storage.virtual import Item, IVirtualFolder, VirtualFolder
 
 __all__ = [
     "Appended",
@@ -120,7 +121,9 @@ __all__ = [
     "ISpool",
     "ITransaction",
     "IUserDirectory",
+    "IVirtualFolder",
     "ImapSettings",
+    "Item",
     "LMTPFactory",
     "Limits",
     "Listen",
@@ -156,11 +159,13 @@ __all__ = [
     "User",
     "UserNameError",
     "Verdict",
+    "VirtualFolder",
     "build",
     "mail_server",
     "maildir_store",
     "memory_store",
     "memory_users",
+    "virtual_store",
 ]
 
 _ELSEWHERE = Storage(Pattern("/nonexistent/{user}"))

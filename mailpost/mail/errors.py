@@ -50,6 +50,8 @@ class ErrorKind(Enum):
     MESSAGE_REFUSED = auto()
     """A filter of the recipient's, or the server's, does not want this message."""
 
+    BUG = auto()
+    """What a program's own part got wrong (a virtual folder, say); the log has it under the number in the text."""
     LOOP = auto()
     """A message that comes by again, or has come through too many servers. RFC: 5321 §6.3"""
 

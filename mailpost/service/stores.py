@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mailpost.accounts.account import UserNameError
 from mailpost.accounts.memory import MemoryDirectory
@@ -20,6 +20,9 @@ from mailpost.storage.interfaces import IMailStore
 from mailpost.storage.memory.store import MemoryStore
 from mailpost.storage.records import DEFAULT_FOLDERS, NO_LIMIT, QuotaLimit, SpecialUse
 from mailpost.wire.imap.structures import summarise
+
+if TYPE_CHECKING:
+    from mailpost.storage.virtual import Folders
 
 Quota = Callable[[str], QuotaLimit]
 """User -> how much may be in the account."""
@@ -88,6 +91,48 @@ def maildir_store(
         summariser=summarise,
         quota=quota,
     )
+
+
+def virtual_store(
+    reactor: Any,
+    folders: Folders,
+    *,
+    beside: IMailStore | None = None,
+    path: Path | None = None,
+    cache_octets: int = 32 << 20,
+    separator: str = "/",
+    now: Callable[[], float] = time.time,
+) -> IMailStore:
+    """Folders whose messages are a program's data.
+
+    Args:
+        reactor: timers and turns.
+        folders: name -> `IVirtualFolder` for everybody; or a function, user -> such a mapping, which is asked again
+            whenever a client looks at folders, and may answer with a Deferred or a coroutine.
+        beside: a store that has all other folders, with the same separator; closed with this one. Without one there is
+            nothing else but an INBOX, empty if the program has none.
+        path: a file of this store's own, where UIDs and flags outlive the program. None: they are kept in memory, and
+            clients forget what they knew when it starts again.
+        cache_octets: of messages and what is shown of them in lists that are kept so as not to be asked for again.
+        separator: one character between the levels of a folder's name.
+        now: seconds since the epoch.
+
+    Raises:
+        TypeError: a folder has not the methods `list` and `fetch`.
+    """
+    from mailpost.storage.virtual import MountedStore, VirtualStore  # noqa: PLC0415 (few have such folders)
+
+    virtual = VirtualStore(
+        reactor,
+        folders,
+        summarise,
+        path=path,
+        has_inbox=beside is None,
+        cache_octets=cache_octets,
+        separator=separator,
+        now=now,
+    )
+    return virtual if beside is None else MountedStore(beside, virtual)
 
 
 def memory_users(passwords: Mapping[str, str]) -> MemoryDirectory:

@@ -125,6 +125,13 @@ class IMailAccount(Interface):
         """The caller is done with this account; the last one lets the store close it when it likes."""
 
 
+class ICountingAccount(Interface):
+    """An account that counts quickly, and sizes messages slowly; an ability beside `IMailAccount`."""
+
+    def counts(name: str) -> Answer[Status]:
+        """As `IMailAccount.status`, but that `size` and `deleted_size` are 0: asked where nobody wants to know them."""
+
+
 class IMaildropAccount(Interface):
     """What POP3 needs of an account that is an IMailAccount too. Without it the account has no POP3."""
 
@@ -194,6 +201,7 @@ class IMailpostMailbox(Interface):
     live = Attribute("LiveMailbox: UIDs, flags and MODSEQs in memory, and the journal of changes.")
     read_only = Attribute("bool: nothing here can be changed (permission, a virtual folder).")
     keywords_allowed = Attribute("bool: STORE may name keywords that are new here (PERMANENTFLAGS \\*).")
+    # It may also have `flags_refused`: a frozenset of system flags that `store` does not take, nor clients are offered.
 
     def refresh() -> Answer[None]:
         """Take note of what other programs did to the folder; quick when nothing happened.

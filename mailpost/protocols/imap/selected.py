@@ -16,7 +16,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 
-from mailpost.mail.flags import RECENT, SYSTEM_FLAGS, Flags, intern_flags
+from mailpost.mail.flags import NO_FLAGS, RECENT, SYSTEM_FLAGS, Flags, intern_flags
 from mailpost.mail.mime import Part, parse
 from mailpost.mail.searchkeys import Recent, SavedResult, SearchKey, Uids, UidSequence, with_leaves
 from mailpost.mail.searchkeys import Sequence as SequenceKey
@@ -336,7 +336,9 @@ class SelectedMailbox:
     def keyword_lines(self) -> list[bytes]:
         """FLAGS and PERMANENTFLAGS. RFC: 3501 §7.2.6, §7.1"""
         flags = (*SYSTEM_FLAGS, *sorted(self._met))
-        permanent = () if self.read_only else (*flags, "\\*") if self.mailbox.keywords_allowed else flags
+        refused: Flags = getattr(self.mailbox, "flags_refused", NO_FLAGS)
+        kept = tuple(flag for flag in flags if flag not in refused)
+        permanent = () if self.read_only else (*kept, "\\*") if self.mailbox.keywords_allowed else kept
         return [
             b"* FLAGS %b\r\n" % flag_list(flags),
             b"* OK [PERMANENTFLAGS %b] %b\r\n"

@@ -94,6 +94,9 @@ class Contract(ABC, Base):
     names_refused: frozenset[str] = frozenset()
     """Names of `folders.HARD_NAMES` (also below "below/") that the store refuses, since it keeps them for itself."""
 
+    usage_is_counted = True
+    """What INBOX holds counts as used; not so where its messages are a program's data, which takes no room here."""
+
     @abstractmethod
     def make_store(self) -> IMailStore | Awaitable[IMailStore]:
         """A new store without any account, for one test."""

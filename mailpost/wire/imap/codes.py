@@ -25,6 +25,7 @@ _CODES = {
     ErrorKind.IN_USE: b"INUSE",
     ErrorKind.UNAVAILABLE: b"UNAVAILABLE",
     ErrorKind.CORRUPT: b"CORRUPTION",
+    ErrorKind.BUG: b"SERVERBUG",
     ErrorKind.BAD_CHARSET: b"BADCHARSET (%b)" % b" ".join(CHARSETS),
     ErrorKind.UNKNOWN_ENCODING: b"UNKNOWN-CTE",  # RFC: 3516 §4.3
     ErrorKind.CANNOT: b"CANNOT",

@@ -17,7 +17,9 @@ END = b".\r\n"
 _CODES: dict[ErrorKind, bytes] = {
     ErrorKind.IN_USE: b"IN-USE",
     ErrorKind.AUTHENTICATION_FAILED: b"AUTH",
-    **dict.fromkeys((ErrorKind.UNAVAILABLE, ErrorKind.DISK_FULL, ErrorKind.OVER_QUOTA, ErrorKind.LIMIT), b"SYS/TEMP"),
+    **dict.fromkeys(
+        (ErrorKind.UNAVAILABLE, ErrorKind.DISK_FULL, ErrorKind.OVER_QUOTA, ErrorKind.LIMIT, ErrorKind.BUG), b"SYS/TEMP"
+    ),
     **dict.fromkeys(
         (ErrorKind.CORRUPT, ErrorKind.NO_PERMISSION, ErrorKind.READ_ONLY, ErrorKind.NO_SUCH_FOLDER), b"SYS/PERM"
     ),

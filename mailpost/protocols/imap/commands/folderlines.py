@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from mailpost.protocols.imap.commands.context import Context, utf8_names
+from mailpost.storage.interfaces import ICountingAccount
 from mailpost.storage.offload import settled
 from mailpost.storage.records import Folder, Status
 from mailpost.wire.imap.commands import StatusItem
 from mailpost.wire.imap.responses import list_line, status
+
+_OF_SIZES = frozenset({StatusItem.SIZE, StatusItem.DELETED_STORAGE})
 
 
 def parents_of(folders: Iterable[Folder], separator: str) -> set[str]:
@@ -55,8 +58,10 @@ def folder_line(
 
 
 async def tell_status(context: Context, name: str, items: Sequence[StatusItem]) -> None:
-    """The STATUS response about a folder."""
-    counts: Status = await settled(context.account.status(name))
+    """The STATUS response about a folder. Sizes, which may take long to tell, are asked for where they are wanted."""
+    account = context.account
+    quick = _OF_SIZES.isdisjoint(items) and ICountingAccount.providedBy(account)
+    counts: Status = await settled((account.counts if quick else account.status)(name))
     limit = context.settings.message_size
     context.write(status(name, counts, items, append_limit=limit, utf8=utf8_names(context)))
 
