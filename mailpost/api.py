@@ -61,10 +61,24 @@ from mailpost.service.server import CannotStartError, MailServer
 from mailpost.service.stores import maildir_store, memory_store, memory_users, virtual_store
 from mailpost.service.tls import Certificate, CertificateError
 from mailpost.storage.changehub import ChangeHub
+from mailpost.storage.events import (
+    Event,
+    FlagsChanged,
+    FolderCreated,
+    FolderDeleted,
+    FolderRenamed,
+    LoggedIn,
+    LoginFailed,
+    MessageArrived,
+    MessagesExpunged,
+    Way,
+)
 from mailpost.storage.interfaces import (
+    ICountingAccount,
     IMailAccount,
     IMaildrop,
     IMaildropAccount,
+    IMailListener,
     IMailpostMailbox,
     IMailStore,
     ISharedAccount,
@@ -100,15 +114,22 @@ __all__ = [
     "Copied",
     "Elsewhere",
     "ErrorKind",
+    "Event",
     "FileInto",
     "FlagChange",
+    "FlagsChanged",
     "Folder",
+    "FolderCreated",
+    "FolderDeleted",
+    "FolderRenamed",
     "ForwardPath",
     "HeaderFields",
+    "ICountingAccount",
     "IDeliveryFilter",
     "ILoginMechanisms",
     "IMAPFactory",
     "IMailAccount",
+    "IMailListener",
     "IMailStore",
     "IMaildrop",
     "IMaildropAccount",
@@ -131,10 +152,14 @@ __all__ = [
     "LmtpSettings",
     "LocalReceiver",
     "LocalUser",
+    "LoggedIn",
+    "LoginFailed",
     "MailError",
     "MailRealm",
     "MailServer",
     "MailpostIMAP4Server",
+    "MessageArrived",
+    "MessagesExpunged",
     "NewMessage",
     "POP3Factory",
     "Parts",
@@ -160,6 +185,7 @@ __all__ = [
     "UserNameError",
     "Verdict",
     "VirtualFolder",
+    "Way",
     "build",
     "mail_server",
     "maildir_store",
@@ -182,6 +208,7 @@ def mail_server(
     domains: Sequence[str] = (),
     recipients: IRecipients | None = None,
     filters: Sequence[IDeliveryFilter] = (),
+    listeners: Sequence[IMailListener] = (),
     certificate: Certificate | None = None,
     hostname: str = "localhost",
     limits: Limits | None = None,
@@ -200,6 +227,7 @@ def mail_server(
         domains: the domains of the addresses that users have. A user `ann` has ann at each of them.
         recipients: whom addresses mean, if that is not enough.
         filters: asked in this order before a message is delivered.
+        listeners: told of what has happened, after the fact.
         certificate: for TLS.
         hostname: what clients are greeted with.
         limits: what one client may ask for.
@@ -227,4 +255,4 @@ def mail_server(
     )
     directory: Any = memory_users(users) if isinstance(users, Mapping) else users
     parts = Parts(store=store, directory=directory, certificate=certificate)
-    return build(config, reactor, checkers, recipients=recipients, filters=filters, parts=parts)
+    return build(config, reactor, checkers, recipients=recipients, filters=filters, listeners=listeners, parts=parts)

@@ -13,6 +13,7 @@ from mailpost.protocols.connection import Connections
 from mailpost.protocols.link import the_reactor
 from mailpost.protocols.login import Login, Penalties
 from mailpost.protocols.settings import MailboxSettings
+from mailpost.storage.events import Tell
 
 S = TypeVar("S", bound=MailboxSettings)
 
@@ -33,6 +34,7 @@ class MailboxFactory(ServerFactory, Generic[S]):
         challengers: dict[bytes, Any] | None = None,
         clock: IReactorTime | None = None,
         penalties: Penalties | None = None,
+        tell: Tell | None = None,
     ) -> None:
         """Serve the users of a portal.
 
@@ -45,6 +47,7 @@ class MailboxFactory(ServerFactory, Generic[S]):
             challengers: further SASL mechanisms: name -> what makes an `IChallengeResponse`.
             clock: the reactor, or a Clock in tests.
             penalties: shared with the other protocols of a server, so that guesses count wherever they are made.
+            tell: hears of logins and of failed ones (`storage.events`).
         """
         self.portal = portal
         self.settings = settings or self.default_settings
@@ -52,7 +55,7 @@ class MailboxFactory(ServerFactory, Generic[S]):
         self.challengers = challengers or {}
         self.clock = clock or the_reactor()
         self.connections = Connections(self.settings.connections_per_address, self.settings.connections_per_user)
-        self.login = Login(self.clock, self.connections, mechanisms, penalties)
+        self.login = Login(self.clock, self.connections, mechanisms, penalties, tell)
 
     async def close(self, text: bytes = b"Server shutting down") -> None:
         """Say goodbye to all clients; answers when they are gone, in a few seconds at most."""

@@ -33,6 +33,8 @@ from mailpost.accounts.interfaces import (
 from mailpost.accounts.verifiers import SCRAM_MECHANISMS
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.protocols.connection import Connections, is_local, network_of
+from mailpost.storage import events
+from mailpost.storage.events import Tell
 
 log = Logger()
 
@@ -134,15 +136,17 @@ class Login:
         connections: Connections,
         mechanisms: ILoginMechanisms | None = None,
         penalties: Penalties | None = None,
+        tell: Tell | None = None,
     ) -> None:
         """Count logins in `connections`; without `mechanisms`, PLAIN and LOGIN go if the portal takes passwords.
 
-        SCRAM is possible if `mechanisms` provides `IScramVerifiers`.
+        SCRAM is possible if `mechanisms` provides `IScramVerifiers`. `tell` hears of every login, and every failure.
         """
         self._clock = clock
         self._connections = connections
         self._mechanisms = mechanisms
         self._penalties = Penalties(clock) if penalties is None else penalties
+        self._tell = tell or (lambda event: None)
 
     def mechanisms(self, portal: Portal) -> frozenset[str]:
         """The SASL mechanisms with which every user of the portal can log in now."""
@@ -193,9 +197,11 @@ class Login:
             leave()
             self._note(protocol, name, address, "too many connections")
             raise MailError(ErrorKind.LIMIT, "Too many connections of this user from this address")
+        self._tell(events.LoggedIn(known_as, protocol, address))
         return LoggedIn(interface, avatar, known_as, _once(leave, lambda: self._connections.log_out(known_as, address)))
 
     def _note(self, protocol: str, user: str, address: str, reason: str) -> None:
+        self._tell(events.LoginFailed(user, protocol, address))
         log.warn(
             "{protocol} login of {user!r} from {address} failed: {reason}",
             protocol=protocol,

@@ -38,12 +38,16 @@ from mailpost.protocols.submission.settings import SubmissionSettings
 from mailpost.service.clockwatch import ClockWatch
 from mailpost.service.config import Config, ConfigError
 from mailpost.service.delivering import local_receiver, recipients_of, require_recipients, survey_recipients
+from mailpost.service.listening import Listening
 from mailpost.service.parts import Parts
 from mailpost.service.sending import copies_wanted, finder, require_queue, sending, sends_mail
 from mailpost.service.server import ClosableFactory, Listener, MailServer, Runner
 from mailpost.service.stores import open_store
 from mailpost.service.tls import Certificate, CertificateError
 from mailpost.service.unixsockets import require_folder, socket_path
+from mailpost.storage.events import Way
+from mailpost.storage.heard import HeardStore
+from mailpost.storage.interfaces import IMailListener
 from mailpost.storage.offload import Offload
 
 HASHING_THREADS = 2
@@ -53,7 +57,7 @@ _LOOPBACK = re.compile(r":interface=(?:127(?:\.[0-9]{1,3}){3}|\\:\\:1)(?=:|$)")
 _PORT = re.compile(r"(?:tcp6?|ssl):(?:port=)?([0-9]+)(?=:|$)")
 
 
-def listeners(config: Config, reactor: Any, open_smtp: Sequence[str] = ()) -> list[Listener]:
+def endpoints_of(config: Config, reactor: Any, open_smtp: Sequence[str] = ()) -> list[Listener]:
     """All endpoints of a configuration. Raises ConfigError for descriptions that Twisted does not know.
 
     `open_smtp`: those of SMTP for anybody.
@@ -196,6 +200,7 @@ def build(
     *,
     recipients: IRecipients | None = None,
     filters: Sequence[IDeliveryFilter] = (),
+    listeners: Sequence[IMailListener] = (),
     parts: Parts = _NONE,
 ) -> MailServer:
     """A server for this configuration, not started.
@@ -206,6 +211,7 @@ def build(
         checkers: further ways to log in, asked after the users file.
         recipients: whom addresses mean; None: what [recipients] and the users file say.
         filters: asked in this order before a message is delivered.
+        listeners: told of what has happened.
         parts: what else the program brings along.
 
     Raises:
@@ -230,11 +236,15 @@ def build(
         recipients = recipients_of(config, reactor, directory, checkers, run)
     known = checker(directory, clock, run, checkers)
     store = open_store(config, reactor, file) if parts.store is None else parts.store
+    listening = Listening(listeners, clock)
+    filed = HeardStore(store, listening.tell, Way.DELIVERED) if listeners else store
+    store = HeardStore(store, listening.tell, Way.APPENDED) if listeners else store
     find = finder(directory, checkers)
     served = WatchedStore(store, copies_wanted(config, find)) if sends_mail(config) else store
     portal = Portal(MailRealm(served, lambda account: StockAccount(account, reactor)), [known])
     penalties = Penalties(clock) if parts.penalties is None else parts.penalties
     shared: dict[str, Any] = {"mechanisms": known, "tls": tls, "clock": clock, "penalties": penalties}
+    shared["tell"] = listening.tell if listeners else None
     factories: dict[str, ClosableFactory] = {
         "imap": IMAPFactory(portal, imap_settings(config), **shared),
         "pop3": POP3Factory(portal, pop3_settings(config), **shared),
@@ -242,7 +252,7 @@ def build(
     runners: list[Runner] = [ClockWatch(reactor)]
     receiver = None
     if recipients is not None:
-        receiver = local_receiver(config, store, recipients, filters, run=in_thread, now=parts.now)
+        receiver = local_receiver(config, filed, recipients, filters, run=in_thread, now=parts.now)
         submission, queue = sending(
             config, reactor, store=store, find=find, local=receiver, run=in_thread, clock=clock, now=parts.now
         )
@@ -252,8 +262,9 @@ def build(
         factories["submission"] = SubmissionFactory(portal, submission, settings, **shared)
         shared["tls"] = tls if parts.open_smtp_tls else None
         factories["smtp"] = OpenSmtpFactory(portal, receiver, settings, **shared)
+    runners.append(listening)
     return MailServer(
-        listeners(config, reactor, parts.open_smtp),
+        endpoints_of(config, reactor, parts.open_smtp),
         factories,
         store=store,
         receiver=receiver,
@@ -273,7 +284,7 @@ def survey(config: Config, reactor: Any, checkers: Sequence[ICredentialsChecker]
     found: list[Listener] = []
     problems: list[str] = []
     parts: Sequence[Callable[[], object]] = (
-        lambda: found.extend(listeners(config, reactor)),
+        lambda: found.extend(endpoints_of(config, reactor)),
         lambda: certificate(config, reactor),
         lambda: require_users(config, checkers),
         lambda: require_recipients(config, checkers),

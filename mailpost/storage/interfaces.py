@@ -17,6 +17,7 @@ from zope.interface import Attribute, Interface
 from mailpost.mail.flags import FlagChange, Flags
 from mailpost.mail.searchkeys import SearchKey
 from mailpost.mail.uidset import UidSet
+from mailpost.storage.events import Event
 from mailpost.storage.records import (
     Appended,
     Copied,
@@ -130,6 +131,19 @@ class ICountingAccount(Interface):
 
     def counts(name: str) -> Answer[Status]:
         """As `IMailAccount.status`, but that `size` and `deleted_size` are 0: asked where nobody wants to know them."""
+
+
+class IMailListener(Interface):
+    """Wants to hear what happens in a server."""
+
+    def heard(event: Event) -> Answer[None]:
+        """Something has happened: one of `storage.events`.
+
+        What was done through the server is told, by clients and by deliveries; what other programs do to a Maildir, or
+        a program to its own data, is not. It is told in a later turn of the reactor thread, which must not be blocked.
+        What happens in one folder is told in its order, the next when this has answered. An exception is logged and
+        changes nothing; what a listener cannot keep up with is dropped in the end.
+        """
 
 
 class IMaildropAccount(Interface):

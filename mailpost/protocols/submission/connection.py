@@ -24,6 +24,7 @@ from mailpost.protocols.smtp.handlers import BASE_EXTENSIONS, COMMON, base_keywo
 from mailpost.protocols.smtp.session import Session
 from mailpost.protocols.submission.authenticate import auth, mail, start_tls
 from mailpost.protocols.submission.settings import SubmissionSettings
+from mailpost.storage.events import Tell
 from mailpost.wire.smtp.commands import Auth, Mail, StartTls
 
 
@@ -122,6 +123,7 @@ class SubmissionFactory(SmtpFactory):
         challengers: dict[bytes, Any] | None = None,
         clock: IReactorTime | None = None,
         penalties: Penalties | None = None,
+        tell: Tell | None = None,
     ) -> None:
         """Take mail from the users of a portal.
 
@@ -134,6 +136,7 @@ class SubmissionFactory(SmtpFactory):
             challengers: further SASL mechanisms, as Twisted has them.
             clock: the reactor, or a Clock in tests.
             penalties: shared with the other protocols of a server, so that guesses count wherever they are made.
+            tell: hears of logins and of failed ones (`storage.events`).
         """
         settings = settings or SubmissionSettings()
         connections = Connections(settings.connections_per_address, settings.connections_per_user)
@@ -141,4 +144,4 @@ class SubmissionFactory(SmtpFactory):
         self.portal = portal
         self.tls = tls
         self.challengers = challengers or {}
-        self.login = Login(self.clock, self.connections, mechanisms, penalties)
+        self.login = Login(self.clock, self.connections, mechanisms, penalties, tell)

@@ -68,45 +68,64 @@ OPERATIONS = st.one_of(
 )
 
 
+class Scene:
+    """Two clients in one folder, and the program that changes it."""
+
+    def __init__(self) -> None:
+        self.reactor, self.folder = TurningReactor(), Removable(dict.fromkeys(range(4), "x"))
+        self.account = self.answer(VirtualStore(self.reactor, {"INBOX": self.folder}, summarise).account("ann"))
+        self.clients = [self.come_in() for _ in range(2)]
+        self.mailbox = self.clients[0].selected.mailbox
+        self.puts = 0
+
+    def answer(self, asked: Any) -> Any:
+        return self.reactor.answer(asked)
+
+    def come_in(self) -> Client:
+        return Client(self.answer(self.account.open("INBOX")))
+
+    def do(self, operation: tuple[Any, ...]) -> None:
+        match operation:
+            case "put", name:
+                self.puts += 1
+                self.folder.put(name, f"text {self.puts}")
+            case "drop", name if name in self.folder.texts:
+                self.folder.drop(name)
+            case "flags", name, flags:
+                self.folder.flags[name] = flags
+                self.folder.changed()
+            case "told", which:
+                self.answer(self.mailbox.refresh())
+                self.clients[which].told()
+            case "store", which, at, flags if at < len(self.clients[which].known):
+                self.store(self.clients[which], at, flags)
+            case "expunge", which, at if at < len(self.clients[which].known):
+                self.expunge(self.clients[which].known[at][0])
+
+    def store(self, client: Client, at: int, flags: frozenset[str]) -> None:
+        uid = client.known[at][0]
+        change = FlagChange.REPLACE, intern_flags(flags)
+        if self.answer(self.mailbox.store([uid], *change, origin=client.selected)).changed:
+            client.known[at] = uid, flags
+
+    def expunge(self, uid: int) -> None:
+        self.answer(self.mailbox.store([uid], FlagChange.ADD, intern_flags({DELETED})))
+        entry = self.mailbox.entries.get(uid)
+        self.answer(self.mailbox.expunge([uid]) if entry and entry.id in self.folder.texts else self.mailbox.refresh())
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.lists(OPERATIONS, max_size=40))
 def test_two_sessions_know_what_a_new_one_is_told(operations: list[tuple[Any, ...]]) -> None:
-    reactor, folder = TurningReactor(), Removable({number: "x" for number in range(4)})
-    store = VirtualStore(reactor, {"INBOX": folder}, summarise)
-    account = reactor.answer(store.account("ann"))
-    clients = [Client(reactor.answer(account.open("INBOX"))) for _ in range(2)]
-    mailbox = clients[0].selected.mailbox
+    scene = Scene()
+    mailbox, folder = scene.mailbox, scene.folder
     of: dict[int, tuple[Any, int]] = {}
     for operation in operations:
-        match operation:
-            case "put", name:
-                folder.put(name, f"text {len(of)}")
-            case "drop", name if name in folder.texts:
-                folder.drop(name)
-            case "flags", name, flags:
-                folder.flags[name] = flags
-                folder.changed()
-            case "told", which:
-                reactor.answer(mailbox.refresh())
-                clients[which].told()
-            case "store", which, at, flags if at < len(clients[which].known):
-                uid = clients[which].known[at][0]
-                stored = reactor.answer(
-                    mailbox.store([uid], FlagChange.REPLACE, intern_flags(flags), origin=clients[which].selected)
-                )
-                if stored.changed:
-                    clients[which].known[at] = uid, flags
-            case "expunge", which, at if at < len(clients[which].known):
-                uid = clients[which].known[at][0]
-                reactor.answer(mailbox.store([uid], FlagChange.ADD, intern_flags({DELETED})))
-                if mailbox.entries.get(uid) and mailbox.entries[uid].id in folder.texts:
-                    reactor.answer(mailbox.expunge([uid]))
-                else:
-                    reactor.answer(mailbox.refresh())
+        scene.do(operation)
         for uid, entry in mailbox.entries.items():  # a UID is of one version of one item for ever
             assert of.setdefault(uid, (entry.id, entry.version)) == (entry.id, entry.version)
-    fresh = Client(reactor.answer(account.open("INBOX")))
-    for client in clients:
+    fresh = scene.come_in()
+    for client in scene.clients:
         client.told()
         assert client.known == fresh.known
     assert {mailbox.entries[uid].id for uid, _ in fresh.known} == set(folder.texts)
@@ -116,5 +135,5 @@ def test_two_sessions_know_what_a_new_one_is_told(operations: list[tuple[Any, ..
     async def texts() -> dict[int, bytes]:
         return {uid: octets async for rows in mailbox.fetch(live.uids, (Attribute.OCTETS,)) for uid, octets in rows}
 
-    for uid, octets in reactor.answer(texts()).items():
+    for uid, octets in scene.answer(texts()).items():
         assert octets.endswith(folder.texts[mailbox.entries[uid].id].encode() + b"\r\n")

@@ -100,7 +100,7 @@ def test_flags_that_the_program_changes_are_changed_and_others_stay() -> None:
 
 
 def test_messages_are_made_once_and_kept_within_bounds() -> None:
-    folder = Shown({number: "x" * 1000 for number in range(20)})
+    folder = Shown(dict.fromkeys(range(20), "x" * 1000))
     world = World({"INBOX": folder}, cache_octets=200_000)
     mailbox = world.open()
     assert folder.fetches == []
@@ -129,7 +129,7 @@ def test_what_many_ask_for_at_once_is_asked_once() -> None:
             waiting.append(Deferred())
             return waiting[-1]
 
-    folder = Slow({number: "" for number in range(10)})
+    folder = Slow(dict.fromkeys(range(10), ""))
     world = World({"INBOX": folder})
     boxes = [world.open(), world.answer(world.answer(world.store.account("bob")).open("INBOX"))]
     rows: list[Any] = []
