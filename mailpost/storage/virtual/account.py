@@ -270,6 +270,7 @@ class VirtualAccount:
     ) -> Appended:
         """Let the program take messages, and remove the one that they replace."""
         mailbox = self.found(name)
+        mailbox.require_additions()
         whole = [NewMessage(normalised(octets_of(each)), each.flags, each.internaldate) for each in messages]
         if replaced is not None:
             replaced[0].require_message(replaced[1])
@@ -324,6 +325,7 @@ async def transfer_into(
     Raises what fetching them and `VirtualMailbox.add` raise; READ_ONLY or CANNOT where they cannot be moved from there.
     """
     mailbox = account.found(target)
+    mailbox.require_additions()
     if move and isinstance(source, VirtualMailbox):
         source.require_removal()
     flags = dict(zip(source.live.uids, source.live.flags, strict=True))

@@ -285,6 +285,11 @@ class VirtualMailbox:
         if not self.source.can("remove"):
             raise MailError(ErrorKind.CANNOT, "Messages cannot be removed from this folder")
 
+    def require_additions(self) -> None:
+        """Raise NO_PERMISSION if nothing can be put in."""
+        if not self.source.can("add"):
+            raise MailError(ErrorKind.NO_PERMISSION, "No messages can be put into this folder")
+
     def require_message(self, uid: int) -> None:
         """Raise EXPUNGED unless it is there."""
         if self.live.position(uid) < 0:
@@ -292,10 +297,9 @@ class VirtualMailbox:
 
     # -- reading
 
-    async def fetch(self, uids: Sequence[int], attributes: Sequence[Fetched]) -> AsyncIterator[list[tuple[Any, ...]]]:
+    def fetch(self, uids: Sequence[int], attributes: Sequence[Fetched]) -> AsyncIterator[list[tuple[Any, ...]]]:
         """Rows in batches."""
-        async for batch in self._reading.fetch(uids, attributes):
-            yield batch
+        return self._reading.fetch(uids, attributes)
 
     async def search(self, key: SearchKey) -> list[int]:
         """The UIDs that match."""
@@ -432,8 +436,7 @@ class VirtualMailbox:
         Where one is not taken, those before it are removed again, if that can be.
         """
         self.require()
-        if not self.source.can("add"):
-            raise MailError(ErrorKind.NO_PERMISSION, "No messages can be put into this folder")
+        self.require_additions()
         async with self._alone():
             await self._load()
             self.source.ours += 1

@@ -228,7 +228,7 @@ class Source:
         deferred = Deferred.fromCoroutine(_awaited(answer))
         try:
             return await deferred.addTimeout(PATIENCE, self._home.clock)
-        except defer.TimeoutError:
+        except (defer.TimeoutError, defer.CancelledError):
             raise MailError(ErrorKind.UNAVAILABLE, "What this folder shows does not answer") from None
 
     # -- what goes wrong

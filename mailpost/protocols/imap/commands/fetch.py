@@ -128,9 +128,14 @@ async def _from_store(context: Context, plan: Plan, uids: list[int]) -> bool:
 
 
 async def _following(rows: Any) -> _Rows | None:
-    """The next batch; None when there are no more."""
-    batch: _Rows | None = await anext(rows, None)
-    return batch
+    """The next batch; None when there are no more.
+
+    Not `anext` with a default: that of Python 3.11 fails where the store awaits a Deferred whose value is a tuple.
+    """
+    async for batch in rows:
+        following: _Rows = batch
+        return following
+    return None
 
 
 async def _answer(
