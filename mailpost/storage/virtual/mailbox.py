@@ -360,6 +360,8 @@ class VirtualMailbox:
                     refused.append(uid)
                 elif (new := apply_change(old, change, named)) != old:
                     changed[uid] = new
+                if self.pauses.due:
+                    await self.pauses.pause()
             failure = None
             if changed and self.source.can("flag"):
                 changed, failure = await self._tell(changed)

@@ -142,12 +142,12 @@ class Source:
         state = self.changes, self.ours
         under_way = self._listing
         if under_way is None or under_way[0] != state or under_way[1].done:
-            under_way = self._listing = state, Shared(self._list(*state))
+            under_way = state, Shared(self._list(*state))
+            self._listing = None if under_way[1].done else under_way
         return under_way[1].wait()
 
     async def _list(self, changes: int, ours: int) -> Listing:
-        self._number += 1
-        number = self._number
+        number = self._number = self._number + 1
         found: dict[Hashable, Item] = {}
         twice = None
         try:
