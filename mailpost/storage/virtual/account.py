@@ -93,6 +93,7 @@ class VirtualAccount:
         self._unsubscribed: frozenset[str] = frozenset()
         self._uidvalidity = 0
         self._has_maildrop = False
+        self._asked = self._answered = 0
         self._bad: set[str] = set()
 
     async def begin(self) -> None:
@@ -105,17 +106,26 @@ class VirtualAccount:
 
     async def refresh(self) -> None:
         """Ask the program which folders there are. Where it fails they stay as they were."""
+        number = self._asked = self._asked + 1
         try:
             found = await self._home.folders_of(self.user)
         except MailError:  # it has been logged, or is the program's own
             return
+        if number < self._answered:  # a later question has had its answer
+            return
+        self._answered = number
         wanted = {name: folder for given, folder in found.items() if (name := self._name(given, folder))}
         if self._home.has_inbox and INBOX not in wanted:
             wanted[INBOX] = self._mailboxes[INBOX].source.folder if INBOX in self._mailboxes else NoMessages()
         new = [(name, self._row(name)) for name in wanted if name not in self._rows]
         if new:
             self._rows.update(new)
-            await self.keeping.add_folders(self.user, new)
+            try:
+                await self.keeping.add_folders(self.user, new)
+            except MailError:
+                for name, _ in new:
+                    self._rows.pop(name, None)
+                raise
         for name in [name for name in self._mailboxes if name not in wanted]:
             self._drop(name)
         for name, folder in wanted.items():
@@ -248,11 +258,6 @@ class VirtualAccount:
 
     # -- messages
 
-    def takes(self, name: str) -> bool:
-        """Whether messages can be put into the folder of this name."""
-        mailbox = self._mailboxes.get(known_name(name, self.separator))
-        return mailbox is not None and mailbox.source.can("add")
-
     def takes_any(self) -> bool:
         """Whether messages can be put into any folder."""
         return any(mailbox.source.can("add") for mailbox in self._mailboxes.values())
@@ -308,7 +313,14 @@ class VirtualAccount:
     def release(self) -> None:
         """Somebody is done with the account."""
         self.uses -= 1
+        if not self.uses:
+            self.transfer = self._transfer
         self._home.released(self)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody has it, nor any of its folders, open."""
+        return not self.uses and not any(mailbox.uses for mailbox in self._mailboxes.values())
 
     async def close(self) -> None:
         """Keep what is to be kept; hear no more of the program."""

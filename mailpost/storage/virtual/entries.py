@@ -30,6 +30,12 @@ class Entry:
         self.size = -1
         """Octets, once the message has been made."""
 
+    def as_listed(self, item: Item) -> Entry:
+        """The same message as the program lists it now."""
+        entry = Entry(self.id, item.version, self.date, self.saved, intern_flags(item.flags))
+        entry.size = self.size
+        return entry
+
 
 @dataclass(slots=True)
 class Difference:
@@ -39,13 +45,11 @@ class Difference:
     """Items without a message, in their order; and the UID of the message that was of an earlier version, or 0."""
     gone: list[int] = field(default_factory=list)
     """UIDs of messages whose item is gone, or another one by now."""
-    flags: list[tuple[int, Flags]] = field(default_factory=list)
-    """(UID, flags) where the program lists other flags than last."""
-    adopted: list[tuple[int, Item]] = field(default_factory=list)
-    """(UID, item) of which the version was not known."""
+    flags: list[tuple[int, Item]] = field(default_factory=list)
+    """(UID, item) where the program lists other flags than last, or the first time after the message came in here."""
 
     def __bool__(self) -> bool:
-        return bool(self.new or self.gone or self.flags or self.adopted)
+        return bool(self.new or self.gone or self.flags)
 
 
 def difference(
@@ -67,21 +71,18 @@ def difference(
             found.new.append((item, 0))
             continue
         entry = entries[uid]
-        if entry.version is UNKNOWN:
-            found.adopted.append((uid, item))
+        if entry.version is UNKNOWN or (entry.version == item.version and entry.given != item.flags):
+            found.flags.append((uid, item))
         elif entry.version != item.version:
             found.new.append((item, uid))
             found.gone.append(uid)
-        elif entry.given is not item.flags and entry.given != item.flags:
-            found.flags.append((uid, intern_flags(item.flags)))
     for count, (name, uid) in enumerate(uids.items()):
         if not count % 4096:
             yield
         if name not in items:
             found.gone.append(uid)
     found.gone.sort()
-    found.flags.sort()
-    found.adopted.sort(key=lambda each: each[0])
+    found.flags.sort(key=lambda each: each[0])
     return found
 
 

@@ -80,7 +80,7 @@ def checked(item: Item | ItemId) -> Item:
     if not isinstance(item.version, str | int | None):
         raise TypeError(f"the version of an item is text, a number or None, not {item.version!r}")
     date, flags = item.date, item.flags
-    if date is None and not flags:
+    if date is None and flags is NO_FLAGS:
         return item
     seconds = date.timestamp() if isinstance(date, datetime) else date
     return Item(item.id, item.version, None if seconds is None else int(seconds), _flags(flags))

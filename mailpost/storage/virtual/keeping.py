@@ -45,7 +45,7 @@ class Keeping:
 
     async def items(self, row: FolderRow) -> list[ItemRow]:
         """The messages of a folder."""
-        return await self._run(self._ledger.items, row.number) if self._ledger is not None else []
+        return await self._run(self._ledger.items, row) if self._ledger is not None else []
 
     async def write(self, row: FolderRow, gone: Sequence[int], kept: Sequence[ItemRow]) -> None:
         """What has changed in a folder."""

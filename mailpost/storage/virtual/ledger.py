@@ -85,11 +85,11 @@ class Ledger:
                 )
                 row.number = done.lastrowid or 0
 
-    def items(self, folder: int) -> list[ItemRow]:
+    def items(self, row: FolderRow) -> list[ItemRow]:
         """The messages of a folder, by UID."""
         rows = self._database().execute(
             "SELECT uid, id, version, date, saved, given, flags, modseq FROM items WHERE folder = ? ORDER BY uid",
-            (folder,),
+            (row.number,),
         )
         return [
             ItemRow(uid, Entry(json.loads(item), _version(version), date, saved, _read(given)), _read(flags), modseq)

@@ -6,9 +6,9 @@ message never changes. RFC: 9051 §2.3.1.1
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from twisted.internet.defer import DeferredLock
 from twisted.internet.interfaces import IReactorTime
@@ -27,7 +27,9 @@ from mailpost.storage.virtual.keeping import Keeping
 from mailpost.storage.virtual.ledger import FolderRow, ItemRow
 from mailpost.storage.virtual.pauses import Pauses
 from mailpost.storage.virtual.reading import Reading
-from mailpost.storage.virtual.source import Listing, Source
+from mailpost.storage.virtual.source import Listing, Shared, Source
+
+T = TypeVar("T")
 
 _MOST_VANISHED = 1000
 """Expunges that are remembered one by one."""
@@ -141,11 +143,9 @@ class VirtualMailbox:
                     raise
                 self._seen, self._listed_at, self._failing = source.changes, self._home.clock.seconds(), True
                 return
-            async with self._alone():
-                if self.source is source and listing.ours == source.ours:
-                    await self._apply(listing)
-                    return
-                source = self.source
+            if await self._whole(self._take_in(source, listing)):
+                return
+            source = self.source
         if not self._listed:
             raise MailError(ErrorKind.UNAVAILABLE, "The folder changes all the time")
 
@@ -164,6 +164,18 @@ class VirtualMailbox:
             yield
         finally:
             self._lock.release()
+
+    async def _whole(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do a change to its end, even if who asked for it is gone meanwhile: a part of it would be a lie."""
+        return await Shared(work).wait()
+
+    async def _take_in(self, source: Source, listing: Listing) -> bool:
+        """Be as a listing says, unless it is of the time before something was added or removed here."""
+        async with self._alone():
+            if self.source is not source or listing.ours != source.ours:
+                return False
+            await self._apply(listing)
+            return True
 
     def served_by(self, source: Source) -> None:
         """The program has put another folder in this one's place. Items of the same id stay the same messages."""
@@ -211,41 +223,45 @@ class VirtualMailbox:
             except StopIteration as done:
                 found: Difference = done.value
                 return found
-            if self.pauses.due:
-                await self.pauses.pause()
+            await self._breathe()
 
     async def _do(self, found: Difference) -> None:
         """Expunge, change and let in, in the ledger first. Alone."""
-        live = self.live
-        modseq = live.highest_modseq + 1
-        now = int(self._home.now())
-        gone = set(found.gone)
-        columns = dict(zip(live.uids, live.flags, strict=True)) if found.flags or gone else {}
+        live, now = self.live, int(self._home.now())
+        gone_at = live.highest_modseq + bool(found.gone)
+        columns = dict(zip(live.uids, live.flags, strict=True)) if found.flags or found.gone else {}
         kept: list[ItemRow] = []
-        flagged: dict[int, Flags] = {}
-        for uid, given in found.flags:
+        changed: dict[int, Flags] = {}
+        for uid, item in found.flags:
             entry = self.entries[uid]
-            flagged[uid] = merged(columns[uid], entry.given, given)
-            entry.given = given
-        for uid, item in found.adopted:
-            entry = self.entries[uid]
-            entry.version, entry.given = item.version, intern_flags(item.flags)
-            kept.append(ItemRow(uid, entry, self._flags(uid), self._modseq(uid)))
-        kept += [ItemRow(uid, self.entries[uid], flags, modseq + 1) for uid, flags in flagged.items()]
+            listed = entry.as_listed(item)
+            # What came in through us has its flags from who brought it.
+            flags = columns[uid] if entry.version is UNKNOWN else merged(columns[uid], entry.given, listed.given)
+            if flags != columns[uid]:
+                changed[uid] = flags
+            kept.append(ItemRow(uid, listed, flags, gone_at + 1 if uid in changed else self._modseq(uid)))
+            await self._breathe()
+        flagged_at = gone_at + bool(changed)
         new: list[ItemRow] = []
         for uid, (item, before) in enumerate(found.new, live.uidnext):
             given = intern_flags(item.flags)
             flags = inherited(columns[before], self.entries[before].given, given) if before else given
             date = now if item.date is None else int(item.date)  # type: ignore[arg-type]  # `checked` has made it a number
-            new.append(ItemRow(uid, Entry(item.id, item.version, date, now, given), flags, modseq + 2))
+            new.append(ItemRow(uid, Entry(item.id, item.version, date, now, given), flags, flagged_at + 1))
+            await self._breathe()
         self.row.uidnext = live.uidnext + len(new)
-        self.row.modseq = modseq + 2
+        self.row.modseq = flagged_at + bool(new)
         self.row.first_recent = live.first_recent
         await self._home.keeping.write(self.row, found.gone, kept + new)
-        self._forget(found.gone, modseq)
-        changed = {uid: flags for uid, flags in sorted(flagged.items()) if flags != columns[uid]}
-        live.flagged(list(changed), list(changed.values()), modseq + 1)
+        self._forget(found.gone, gone_at)
+        self.entries.update((row.uid, row.entry) for row in kept)
+        live.flagged(list(changed), list(changed.values()), flagged_at)
         self._let_in(new, None)
+
+    async def _breathe(self) -> None:
+        """Let others have a turn if it is time."""
+        if self.pauses.due:
+            await self.pauses.pause()
 
     def _forget(self, uids: Sequence[int], modseq: int, origin: object | None = None) -> None:
         """Messages are gone."""
@@ -268,9 +284,6 @@ class VirtualMailbox:
             self._uids[row.entry.id] = row.uid
         if rows:
             self.live.arrived([row.uid for row in rows], [row.flags for row in rows], rows[0].modseq, origin)
-
-    def _flags(self, uid: int) -> Flags:
-        return self.live.flags[self.live.position(uid)]
 
     def _modseq(self, uid: int) -> int:
         return self.live.modseqs[self.live.position(uid)]
@@ -349,7 +362,11 @@ class VirtualMailbox:
         self.require()
         if change is not FlagChange.REMOVE and flags & self.flags_refused:
             raise MailError(ErrorKind.CANNOT, "Messages cannot be removed from this folder")
-        named = intern_flags(flags - {RECENT})
+        return await self._whole(self._store(uids, change, intern_flags(flags - {RECENT}), unchanged_since, origin))
+
+    async def _store(
+        self, uids: Sequence[int], change: FlagChange, named: Flags, unchanged_since: int | None, origin: object | None
+    ) -> Stored:
         async with self._alone():
             live = self.live
             changed: dict[int, Flags] = {}
@@ -360,8 +377,7 @@ class VirtualMailbox:
                     refused.append(uid)
                 elif (new := apply_change(old, change, named)) != old:
                     changed[uid] = new
-                if self.pauses.due:
-                    await self.pauses.pause()
+                await self._breathe()
             failure = None
             if changed and self.source.can("flag"):
                 changed, failure = await self._tell(changed)
@@ -385,13 +401,15 @@ class VirtualMailbox:
                 failure = error
             else:
                 done[uid] = flags
-            if self.pauses.due:
-                await self.pauses.pause()
+            await self._breathe()
         return done, failure
 
     async def expunge(self, uids: Sequence[int] | None = None, origin: object | None = None) -> list[int]:
         """Remove what is deleted."""
         self.require()
+        return await self._whole(self._expunge(uids, origin))
+
+    async def _expunge(self, uids: Sequence[int] | None, origin: object | None) -> list[int]:
         async with self._alone():
             live = self.live
             named = range(len(live.uids)) if uids is None else live.positions(uids)
@@ -400,6 +418,9 @@ class VirtualMailbox:
     async def remove(self, uids: Sequence[int], origin: object | None = None) -> list[int]:
         """Let the program remove items: the UIDs of those that it has removed."""
         self.require()
+        return await self._whole(self._remove_some(uids, origin))
+
+    async def _remove_some(self, uids: Sequence[int], origin: object | None) -> list[int]:
         async with self._alone():
             live = self.live
             return await self._remove([live.uids[at] for at in live.positions(uids)], origin)
@@ -420,8 +441,7 @@ class VirtualMailbox:
                     failure = error
                 else:
                     done.append(uid)
-                if self.pauses.due:
-                    await self.pauses.pause()
+                await self._breathe()
         finally:
             self.source.ours += 1
         if done:
@@ -439,6 +459,9 @@ class VirtualMailbox:
         """
         self.require()
         self.require_additions()
+        return await self._whole(self._add(messages, origin))
+
+    async def _add(self, messages: Sequence[NewMessage], origin: object | None) -> list[int]:
         async with self._alone():
             await self._load()
             self.source.ours += 1

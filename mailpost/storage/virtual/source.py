@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.lineends import normalised
 from mailpost.mail.summary import Summariser, Summary
+from mailpost.storage.offload import settled
 from mailpost.storage.virtual.cache import Cache
 from mailpost.storage.virtual.folder import checked
 from mailpost.storage.virtual.interfaces import Item, IVirtualFolder
@@ -151,8 +152,7 @@ class Source:
         found: dict[Hashable, Item] = {}
         twice = None
         try:
-            answer = self.folder.list()
-            for each in await self._answered(answer) if isawaitable(answer) else answer:
+            for each in await answered(self.folder.list(), self._home.clock):
                 item = checked(each)
                 if item.id in found:
                     twice = item.id
@@ -189,8 +189,7 @@ class Source:
     async def _fetch(self, item: Hashable, version: Hashable) -> bytes | None:
         key = self, item, version
         try:
-            answer = self.folder.fetch(item)
-            message = await self._answered(answer) if isawaitable(answer) else answer
+            message = await answered(self.folder.fetch(item), self._home.clock)
             if message is None:
                 return None
             octets = octets_of(message, f"{item!r} {version!r}")
@@ -216,20 +215,11 @@ class Source:
     async def asked(self, ability: str, *arguments: Any) -> Any:
         """Let the program remove, add or flag something. Raises MailError: its own, or BUG."""
         try:
-            answer = getattr(self.folder, ability)(*arguments)
-            return await self._answered(answer) if isawaitable(answer) else answer
+            return await answered(getattr(self.folder, ability)(*arguments), self._home.clock)
         except MailError:
             raise
         except Exception:
             raise self.failed((ability, arguments[0] if ability != "add" else None)) from None
-
-    async def _answered(self, answer: Awaitable[T]) -> T:
-        """An answer that takes time, but not for ever."""
-        deferred = Deferred.fromCoroutine(_awaited(answer))
-        try:
-            return await deferred.addTimeout(PATIENCE, self._home.clock)
-        except (defer.TimeoutError, defer.CancelledError):
-            raise MailError(ErrorKind.UNAVAILABLE, "What this folder shows does not answer") from None
 
     # -- what goes wrong
 
@@ -251,8 +241,15 @@ class Source:
             self._incidents.pop(what, None)
 
 
-async def _awaited(answer: Awaitable[T]) -> T:
-    return await answer
+async def answered(answer: T | Awaitable[T], clock: IReactorTime) -> T:
+    """What a program answers, which may take time, but not for ever. Raises MailError: UNAVAILABLE."""
+    if not isawaitable(answer):
+        return answer
+    deferred: Deferred[T] = Deferred.fromCoroutine(settled(answer))
+    try:
+        return await deferred.addTimeout(PATIENCE, clock)
+    except (defer.TimeoutError, defer.CancelledError):
+        raise MailError(ErrorKind.UNAVAILABLE, "What this folder shows does not answer") from None
 
 
 def octets_of(message: Message | bytes, seed: str) -> bytes:

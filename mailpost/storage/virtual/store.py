@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 from weakref import WeakValueDictionary
 
-from twisted.internet.defer import DeferredLock
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -16,16 +16,17 @@ from zope.interface import implementer
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.summary import Summariser, Summary
 from mailpost.storage.interfaces import IMailStore
-from mailpost.storage.offload import settled
 from mailpost.storage.virtual.account import VirtualAccount
 from mailpost.storage.virtual.cache import Cache
 from mailpost.storage.virtual.keeping import Keeping
 from mailpost.storage.virtual.pauses import Pauses
-from mailpost.storage.virtual.source import Source, is_folder
+from mailpost.storage.virtual.source import Shared, Source, answered, is_folder
 
 Folders: TypeAlias = "Mapping[str, Any] | Callable[[str], Mapping[str, Any] | Awaitable[Mapping[str, Any]]]"
 """Name -> `IVirtualFolder`, the same for everybody; or user -> such a mapping, now or later."""
 
+MOST_IDLE = 64
+"""Accounts that stay in memory though nobody has them open, where there is a file to have them from again."""
 _log = Logger()
 
 
@@ -75,27 +76,39 @@ class VirtualStore:
         self._folders = folders
         self._sources: WeakValueDictionary[int, Source] = WeakValueDictionary()
         self._accounts: dict[str, VirtualAccount] = {}
-        self._opening = DeferredLock()
+        self._opening: dict[str, Shared[None]] = {}
+        self._closing: dict[str, Shared[None]] = {}
+        self._idle: OrderedDict[str, VirtualAccount] = OrderedDict()
         self._failing: set[str] = set()
 
     async def account(self, user: str) -> VirtualAccount:
         """The account of this user."""
-        account = self._accounts.get(user)
-        if account is None:
-            await self._opening.acquire()
-            try:
-                account = self._accounts.get(user)
-                if account is None:
-                    account = VirtualAccount(user, self)
-                    await account.begin()
-                    self._accounts[user] = account
-            finally:
-                self._opening.release()
+        while (account := self._accounts.get(user)) is None:
+            opening = self._opening.get(user)
+            if opening is None:
+                opening = Shared(self._open(user))
+                if not opening.done:
+                    self._opening[user] = opening
+            await opening.wait()
+        self._idle.pop(user, None)
         account.uses += 1
         return account
 
+    async def _open(self, user: str) -> None:
+        """Open an account, when it has been closed."""
+        try:
+            if (closing := self._closing.get(user)) is not None:
+                await closing.wait()
+            account = VirtualAccount(user, self)
+            await account.begin()
+            self._accounts[user] = account
+        finally:
+            self._opening.pop(user, None)
+
     async def close(self) -> None:
         """Keep what is to be kept."""
+        for closing in list(self._closing.values()):
+            await closing.wait()
         for account in self._accounts.values():
             await account.close()
         self._accounts.clear()
@@ -108,7 +121,7 @@ class VirtualStore:
         if not callable(self._folders):
             return self._folders
         try:
-            found = await settled(self._folders(user))
+            found = await answered(self._folders(user), self.clock)
             if not isinstance(found, Mapping):
                 raise TypeError(f"the folders of a user are a mapping, not {found!r}")
         except MailError:
@@ -129,4 +142,20 @@ class VirtualStore:
         return found
 
     def released(self, account: VirtualAccount) -> None:
-        """An account stays: its numbers may be nowhere else."""
+        """Somebody is done with an account. Without a file it stays: its numbers are nowhere else."""
+        if not self.keeping.lasts or account.uses:
+            return
+        self._idle[account.user] = account
+        while len(self._idle) > MOST_IDLE:
+            user, idle = self._idle.popitem(last=False)
+            if idle.is_idle and self._accounts.get(user) is idle:
+                del self._accounts[user]
+                closing = Shared(self._close_one(idle))
+                if not closing.done:
+                    self._closing[user] = closing
+
+    async def _close_one(self, account: VirtualAccount) -> None:
+        try:
+            await account.close()
+        finally:
+            self._closing.pop(account.user, None)

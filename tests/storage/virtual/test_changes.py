@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from hypothesis import given, settings
@@ -71,9 +73,10 @@ OPERATIONS = st.one_of(
 class Scene:
     """Two clients in one folder, and the program that changes it."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path | None = None) -> None:
         self.reactor, self.folder = TurningReactor(), Removable(dict.fromkeys(range(4), "x"))
-        self.account = self.answer(VirtualStore(self.reactor, {"INBOX": self.folder}, summarise).account("ann"))
+        self.store = VirtualStore(self.reactor, {"INBOX": self.folder}, summarise, path=path)
+        self.account = self.answer(self.store.account("ann"))
         self.clients = [self.come_in() for _ in range(2)]
         self.mailbox = self.clients[0].selected.mailbox
         self.puts = 0
@@ -98,11 +101,11 @@ class Scene:
                 self.answer(self.mailbox.refresh())
                 self.clients[which].told()
             case "store", which, at, flags if at < len(self.clients[which].known):
-                self.store(self.clients[which], at, flags)
+                self.mark(self.clients[which], at, flags)
             case "expunge", which, at if at < len(self.clients[which].known):
                 self.expunge(self.clients[which].known[at][0])
 
-    def store(self, client: Client, at: int, flags: frozenset[str]) -> None:
+    def mark(self, client: Client, at: int, flags: frozenset[str]) -> None:
         uid = client.known[at][0]
         change = FlagChange.REPLACE, intern_flags(flags)
         if self.answer(self.mailbox.store([uid], *change, origin=client.selected)).changed:
@@ -137,3 +140,20 @@ def test_two_sessions_know_what_a_new_one_is_told(operations: list[tuple[Any, ..
 
     for uid, octets in scene.answer(texts()).items():
         assert octets.endswith(folder.texts[mailbox.entries[uid].id].encode() + b"\r\n")
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(OPERATIONS, max_size=25))
+def test_what_is_kept_is_what_there_was(operations: list[tuple[Any, ...]]) -> None:
+    with TemporaryDirectory() as place:
+        path = Path(place) / "numbers.sqlite3"
+        scene = Scene(path)
+        for operation in operations:
+            scene.do(operation)
+        before = scene.come_in().selected.live
+        scene.answer(scene.store.close())
+        store = VirtualStore(scene.reactor, {"INBOX": scene.folder}, summarise, path=path)
+        after = scene.answer(scene.answer(store.account("ann")).open("INBOX")).live
+        for column in ("uids", "flags", "modseqs", "uidvalidity", "uidnext", "mailbox_id", "highest_modseq"):
+            assert getattr(after, column) == getattr(before, column), column
+        scene.answer(store.close())

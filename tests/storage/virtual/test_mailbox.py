@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from datetime import UTC, date, datetime
 from email.message import EmailMessage
 from pathlib import Path
@@ -24,6 +25,7 @@ from mailpost.storage.virtual.cache import Cache
 from mailpost.storage.virtual.folder import checked
 from mailpost.storage.virtual.ledger import Ledger, LedgerError
 from mailpost.storage.virtual.source import PATIENCE, octets_of
+from mailpost.storage.virtual.store import MOST_IDLE
 from mailpost.wire.imap.structures import summarise
 from tests.storage.turning import TurningReactor
 from tests.storage.virtual.data import Shown, Written
@@ -564,3 +566,100 @@ def test_a_folder_of_no_methods_says_what_it_lacks() -> None:
     for method in (VirtualFolder().list, lambda: VirtualFolder().fetch("x")):
         with pytest.raises(NotImplementedError, match="VirtualFolder"):
             method()
+
+
+def test_a_folder_that_stays_as_it_is_costs_no_writing(tmp_path: Path) -> None:
+    class Plain(Shown):
+        def list(self) -> Any:
+            return [Item(name, flags=[]) for name in self.texts]
+
+    world = World({"INBOX": Plain({"a": "one"})}, path=tmp_path / "numbers.sqlite3")
+    mailbox = world.open()
+    modseq = mailbox.live.highest_modseq
+    for _ in range(3):
+        world.answer(mailbox.refresh(doubt=True))
+    assert mailbox.live.highest_modseq == modseq == mailbox.row.modseq
+    world.answer(world.store.close())
+
+
+def test_whoever_goes_in_the_middle_of_a_change_leaves_nothing_half_done(tmp_path: Path) -> None:
+    path = tmp_path / "numbers.sqlite3"
+    waiting: list[Deferred[None]] = []
+
+    class Slow(Shown):
+        def remove(self, item: Any) -> Deferred[None]:
+            del self.texts[item]
+            waiting.append(Deferred())
+            return waiting[-1]
+
+    folder = Slow({"a": "one", "b": "two"})
+    world = World({"INBOX": folder}, path=path)
+    mailbox = world.open()
+    world.answer(mailbox.store([1], FlagChange.ADD, DELETED_ONLY))
+    expunging = Deferred.fromCoroutine(mailbox.expunge()).addErrback(lambda _: None)
+    expunging.cancel()
+    waiting[0].callback(None)
+    refreshed = world.answer(mailbox.refresh(doubt=True))  # has its turn behind that
+    assert refreshed is None
+    assert list(mailbox.live.uids) == [2]
+    opening = Deferred.fromCoroutine(world.account.open("INBOX")).addErrback(lambda _: None)
+    folder.put("c", "three")
+    opening.cancel()
+    world.answer(mailbox.refresh())
+    before = list(mailbox.live.uids), mailbox.live.uidnext
+    world.answer(world.store.close())
+    again = World({"INBOX": folder}, path=path)
+    mailbox = again.open()
+    assert (list(mailbox.live.uids), mailbox.live.uidnext) == before == ([2, 3], 4)
+    again.answer(again.store.close())
+
+
+def test_a_program_that_takes_long_for_one_user_keeps_no_other_out() -> None:
+    waiting: Deferred[dict[str, Shown]] = Deferred()
+    reactor = TurningReactor()
+    store = VirtualStore(reactor, lambda user: waiting if user == "slow" else {"One": Shown()}, summarise)
+    asked = [Deferred.fromCoroutine(store.account("slow")) for _ in range(2)]
+    quick = reactor.answer(store.account("quick"))
+    assert [each.name for each in quick.folders()] == ["INBOX", "One"]
+    assert not asked[0].called
+    waiting.callback({"Two": Shown()})
+    slow = [reactor.answer(each) for each in asked]
+    assert slow[0] is slow[1]
+    assert [each.name for each in slow[0].folders()] == ["INBOX", "Two"]
+
+
+def test_accounts_that_nobody_uses_are_let_go_where_they_can_be_had_again(tmp_path: Path) -> None:
+    world = World(lambda user: {"INBOX": Shown({user: "text"})}, path=tmp_path / "numbers.sqlite3")
+    seen: dict[str, Any] = {}
+    for number in range(MOST_IDLE + 20):
+        account = world.answer(world.store.account(f"user{number}"))
+        mailbox = world.answer(account.open("INBOX"))
+        world.answer(mailbox.store([1], FlagChange.ADD, SEEN_ONLY))
+        mailbox.live.claim_recent()
+        seen[account.user] = mailbox.live.uidvalidity
+        mailbox.release()
+        account.release()
+    assert len(world.store._accounts) == MOST_IDLE + 1  # and ann, who is still there
+    account = world.answer(world.store.account("user0"))
+    mailbox = world.answer(account.open("INBOX"))
+    assert (mailbox.live.uidvalidity, list(mailbox.live.uids)) == (seen["user0"], [1])
+    assert (mailbox.live.flags, mailbox.live.first_recent) == ([SEEN_ONLY], 2)
+    world.answer(world.store.close())
+
+
+def test_what_an_item_costs() -> None:
+    class Large(Shown):
+        def list(self) -> Any:
+            return self.items
+
+        items = [Item(number, 1, 1000 + number) for number in range(20_000)]
+
+    folder = Large()
+    world = World({"Large": folder})
+    tracemalloc.start()
+    mailbox = world.open("Large")
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(mailbox.live.uids) == 20_000
+    assert folder.fetches == []
+    assert taken / 20_000 < 700
