@@ -19,13 +19,10 @@ from mailpost.storage.interfaces import (
     IMaildrop,
     IMaildropAccount,
     ISharedAccount,
-    ISpool,
 )
-from mailpost.storage.offload import settled
 from mailpost.storage.records import (
     NO_LIMIT,
     Appended,
-    Attribute,
     Copied,
     Folder,
     NewMessage,
@@ -39,6 +36,7 @@ from mailpost.storage.virtual.ledger import FolderRow
 from mailpost.storage.virtual.mailbox import Transfer, VirtualMailbox
 from mailpost.storage.virtual.pauses import Pauses
 from mailpost.storage.virtual.source import Source, is_folder
+from mailpost.storage.virtual.transfer import OctetSpool, octets_of, transfer_into
 
 _log = Logger()
 _OF_THE_PROGRAM = "Folders here are made by a program"
@@ -288,7 +286,7 @@ class VirtualAccount:
         self, source: Any, uids: Sequence[int], target: str, move: bool, origin: object | None
     ) -> Copied:
         """Copy or move to another folder of this account."""
-        return await transfer_into(self, source, uids, target, move=move, origin=origin)
+        return await transfer_into(self.found(target), source, uids, move=move, origin=origin)
 
     # -- POP3
 
@@ -329,61 +327,8 @@ class VirtualAccount:
             await mailbox.keep_recent()
 
 
-async def transfer_into(
-    account: VirtualAccount, source: Any, uids: Sequence[int], target: str, *, move: bool, origin: object | None
-) -> Copied:
-    """Let the program take copies of messages of any folder, of which moved ones are then removed.
-
-    Raises what fetching them and `VirtualMailbox.add` raise; READ_ONLY or CANNOT where they cannot be moved from there.
-    """
-    mailbox = account.found(target)
-    mailbox.require_additions()
-    if move and isinstance(source, VirtualMailbox):
-        source.require_removal()
-    flags = dict(zip(source.live.uids, source.live.flags, strict=True))
-    rows = [row async for batch in source.fetch(uids, (Attribute.OCTETS, Attribute.INTERNALDATE)) for row in batch]
-    if not rows:
-        return Copied(mailbox.live.uidvalidity)
-    taken = await mailbox.add([NewMessage(octets, flags[uid], date) for uid, octets, date in rows], origin)
-    moved = [uid for uid, _, _ in rows]
-    if move:
-        await settled(source.remove(moved, origin=origin))
-    return Copied(mailbox.live.uidvalidity, moved, taken) if taken else Copied(mailbox.live.uidvalidity)
-
-
-def octets_of(message: NewMessage) -> bytes:
-    """The octets of a message that is to be appended, which may be in a spool of ours."""
-    octets: Any = message.octets
-    if isinstance(octets, OctetSpool):
-        return bytes(octets.octets)
-    if not isinstance(octets, bytes):
-        raise TypeError("this spool is of another store")
-    return octets
-
-
 def _no_such(name: str) -> MailError:
     return MailError(ErrorKind.NO_SUCH_FOLDER, f"There is no folder {name}")
-
-
-@implementer(ISpool)
-class OctetSpool:
-    """A message on its way in, in memory."""
-
-    def __init__(self) -> None:
-        self.octets = bytearray()
-
-    @property
-    def size(self) -> int:
-        """Octets so far."""
-        return len(self.octets)
-
-    def write(self, data: bytes) -> None:
-        """Take the next octets."""
-        self.octets += data
-
-    def abort(self) -> None:
-        """Throw it away."""
-        self.octets = bytearray()
 
 
 @implementer(IMaildrop)

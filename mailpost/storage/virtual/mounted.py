@@ -24,9 +24,10 @@ from mailpost.storage.interfaces import (
 )
 from mailpost.storage.offload import settled
 from mailpost.storage.records import Appended, Attribute, Copied, Folder, NewMessage, SpecialUse, Status
-from mailpost.storage.virtual.account import OctetSpool, VirtualAccount, transfer_into
+from mailpost.storage.virtual.account import VirtualAccount
 from mailpost.storage.virtual.mailbox import VirtualMailbox
 from mailpost.storage.virtual.store import VirtualStore
+from mailpost.storage.virtual.transfer import OctetSpool, transfer_into
 from mailpost.storage.wrapped import Wrapped, Wrappers, unwrapped
 
 _DELETED = intern_flags({DELETED})
@@ -233,7 +234,7 @@ class MountedAccount(Wrapped):
     async def copy(self, source: Any, uids: Sequence[int], target: str, move: bool, origin: object | None) -> Copied:
         """Copy or move from a folder of either to one of either."""
         if self._is_virtual(target) or self._is_only_above_virtual(target):
-            return await transfer_into(self._virtual, source, uids, target, move=move, origin=origin)
+            return await transfer_into(self._virtual.found(target), source, uids, move=move, origin=origin)
         if isinstance(source, MountedMailbox):
             copied: Copied = await settled(source.inner.copy(uids, target, move, origin))
             return copied

@@ -1,0 +1,65 @@
+"""Messages on their way into a virtual folder: from a client, or out of another folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from zope.interface import implementer
+
+from mailpost.storage.interfaces import ISpool
+from mailpost.storage.offload import settled
+from mailpost.storage.records import Attribute, Copied, NewMessage
+from mailpost.storage.virtual.mailbox import VirtualMailbox
+
+
+@implementer(ISpool)
+class OctetSpool:
+    """A message on its way in, in memory."""
+
+    def __init__(self) -> None:
+        self.octets = bytearray()
+
+    @property
+    def size(self) -> int:
+        """Octets so far."""
+        return len(self.octets)
+
+    def write(self, data: bytes) -> None:
+        """Take the next octets."""
+        self.octets += data
+
+    def abort(self) -> None:
+        """Throw it away."""
+        self.octets = bytearray()
+
+
+def octets_of(message: NewMessage) -> bytes:
+    """The octets of a message that is to be appended, which may be in a spool of ours."""
+    octets: Any = message.octets
+    if isinstance(octets, OctetSpool):
+        return bytes(octets.octets)
+    if not isinstance(octets, bytes):
+        raise TypeError("this spool is of another store")
+    return octets
+
+
+async def transfer_into(
+    mailbox: VirtualMailbox, source: Any, uids: Sequence[int], *, move: bool, origin: object | None
+) -> Copied:
+    """Let the program take copies of messages of any folder, of which moved ones are then removed.
+
+    Raises what fetching them and `VirtualMailbox.add` raise; READ_ONLY or CANNOT where they cannot be moved from there.
+    """
+    mailbox.require_additions()
+    if move and isinstance(source, VirtualMailbox):
+        source.require_removal()
+    flags = dict(zip(source.live.uids, source.live.flags, strict=True))
+    rows = [row async for batch in source.fetch(uids, (Attribute.OCTETS, Attribute.INTERNALDATE)) for row in batch]
+    if not rows:
+        return Copied(mailbox.live.uidvalidity)
+    taken = await mailbox.add([NewMessage(octets, flags[uid], date) for uid, octets, date in rows], origin)
+    moved = [uid for uid, _, _ in rows]
+    if move:
+        await settled(source.remove(moved, origin=origin))
+    return Copied(mailbox.live.uidvalidity, moved, taken) if taken else Copied(mailbox.live.uidvalidity)
