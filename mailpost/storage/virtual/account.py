@@ -92,6 +92,8 @@ class VirtualAccount:
         self._uidvalidity = 0
         self._has_maildrop = False
         self._asked = self._answered = 0
+        self._found: Mapping[str, Any] | None = None
+        """What the program answered last."""
         self._bad: set[str] = set()
 
     async def begin(self) -> None:
@@ -112,6 +114,8 @@ class VirtualAccount:
         if number < self._answered:  # a later question has had its answer
             return
         self._answered = number
+        if found == self._found:
+            return
         wanted = {name: folder for given, folder in found.items() if (name := self._name(given, folder))}
         if self._home.has_inbox and INBOX not in wanted:
             wanted[INBOX] = self._mailboxes[INBOX].source.folder if INBOX in self._mailboxes else NoMessages()
@@ -128,6 +132,7 @@ class VirtualAccount:
             self._drop(name)
         for name, folder in wanted.items():
             self._have(name, folder)
+        self._found = dict(found)
 
     def _name(self, given: str, folder: Any) -> str:
         """A folder's name as it is kept; "" for what can be no folder, which is said once."""

@@ -34,3 +34,9 @@ class Cache(Generic[V]):
         self.octets += octets
         while self.octets > self._most:
             self.octets -= self._held.popitem(last=False)[1][1]
+
+    def drop(self, key: Hashable) -> None:
+        """Keep the value of this key no longer."""
+        found = self._held.pop(key, None)
+        if found is not None:
+            self.octets -= found[1]

@@ -30,10 +30,20 @@ class Columns:
         keeping: where they are kept.
         pauses: turns for others in long work.
         now: seconds since the epoch.
+        forgotten: told of what is no longer there, or known under its version only now.
     """
 
-    def __init__(self, row: FolderRow, keeping: Keeping, pauses: Pauses, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        row: FolderRow,
+        keeping: Keeping,
+        pauses: Pauses,
+        *,
+        now: Callable[[], float],
+        forgotten: Callable[[Entry], None],
+    ) -> None:
         self.row = row
+        self._tell_forgotten = forgotten
         self.pauses = pauses
         self.now = now
         self.live = LiveMailbox(
@@ -117,7 +127,10 @@ class Columns:
         self.row.first_recent = live.first_recent
         await self._keeping.write(self.row, found.gone, kept + new)
         self._forget(found.gone, gone_at)
-        self.entries.update((row.uid, row.entry) for row in kept)
+        for each in kept:
+            if self.entries[each.uid].version is UNKNOWN:
+                self._tell_forgotten(self.entries[each.uid])  # it is known under its version from now on
+            self.entries[each.uid] = each.entry
         live.flagged(list(changed), list(changed.values()), flagged_at)
         self._let_in(new, None)
 
@@ -163,6 +176,7 @@ class Columns:
             entry = self.entries.pop(uid)
             if self.uids.get(entry.id) == uid:
                 del self.uids[entry.id]
+            self._tell_forgotten(entry)
         self._vanished.append((modseq, UidSet.of(uids)))
         if len(self._vanished) > _MOST_VANISHED:
             self._forgotten = self._vanished[_MOST_VANISHED // 2 - 1][0]

@@ -71,7 +71,13 @@ class VirtualMailbox:
         self.folder = folder
         self.source = source
         self.uses = 0
-        self._columns = Columns(row, home.keeping, home.pauses, home.now)
+        self._columns = Columns(
+            row,
+            home.keeping,
+            home.pauses,
+            now=home.now,
+            forgotten=lambda entry: self.source.forget(entry.id, entry.version),
+        )
         self.live = self._columns.live
         self.entries = self._columns.entries
         self.vanished = self._columns.vanished

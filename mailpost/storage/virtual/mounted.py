@@ -13,7 +13,7 @@ from zope.interface import alsoProvides, implementer
 
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.flags import DELETED, FlagChange, intern_flags
-from mailpost.mail.foldertree import INBOX, canonical_name, known_name, tree
+from mailpost.mail.foldertree import INBOX, below, canonical_name, known_name, tree
 from mailpost.storage.interfaces import (
     ICountingAccount,
     IMailAccount,
@@ -165,9 +165,9 @@ class MountedAccount(Wrapped):
     def _is_only_above_virtual(self, name: str) -> bool:
         """Whether a name is there only since the program has folders below it."""
         name = known_name(name, self.inner.separator)
-        return name in tree(self._virtual.listed, self.inner.separator) and not any(
-            folder.name == name for folder in self.inner.folders()
-        )
+        if not below(name, self._virtual.listed, self.inner.separator):
+            return False
+        return not any(folder.name == name for folder in self.inner.folders())
 
     # -- open folders
 

@@ -104,6 +104,8 @@ class Source:
         self._watching: dict[Any, None] = {}
         self._listing: tuple[tuple[int, int], Shared[Listing]] | None = None
         self._number = 0
+        self._gone = 0
+        """How often an item went: what was asked for before is not kept."""
         self._fetching: dict[Hashable, Shared[bytes | None]] = {}
         self._incidents: dict[Hashable, str] = {}
 
@@ -187,7 +189,7 @@ class Source:
         return under_way.wait()
 
     async def _fetch(self, item: Hashable, version: Hashable) -> bytes | None:
-        key = self, item, version
+        key, gone = (self, item, version), self._gone
         try:
             message = await answered(self.folder.fetch(item), self._home.clock)
             if message is None:
@@ -195,9 +197,18 @@ class Source:
             octets = octets_of(message, f"{item!r} {version!r}")
         finally:
             self._fetching.pop(key, None)
-        self._home.bodies.put(key, octets, len(octets))
+        if gone == self._gone:
+            self._home.bodies.put(key, octets, len(octets))
         self.works(("fetch", item))
         return octets
+
+    def forget(self, item: Hashable, version: Hashable) -> None:
+        """An item is gone: what is called so from now on is another."""
+        key = self, item, version
+        self._gone += 1
+        self._fetching.pop(key, None)
+        self._home.bodies.drop(key)
+        self._home.summaries.drop(key)
 
     def summary_at_hand(self, item: Hashable, version: Hashable) -> Summary | None:
         """The summary of a message, if it need not be made."""

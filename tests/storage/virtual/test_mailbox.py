@@ -668,3 +668,44 @@ def test_what_an_item_costs() -> None:
     assert len(mailbox.live.uids) == 20_000
     assert folder.fetches == []
     assert taken / 20_000 < 700
+
+
+def test_an_item_that_is_called_as_one_that_is_gone_is_another() -> None:
+    class Numbered(Written):
+        def add(self, message: NewMessage) -> int:
+            self._next = len(self.octets)
+            return super().add(message)
+
+    world = World({"INBOX": Numbered()})
+    mailbox = world.open()
+    for uid, text in ((1, b"first"), (2, b"second")):
+        world.answer(world.account.append("INBOX", [NewMessage(b"Subject: %b\r\n\r\n" % text)]))
+        for _ in range(2):
+            (row,) = world.rows(mailbox, Attribute.OCTETS, HeaderFields((b"subject",)))
+            assert row == (uid, b"Subject: %b\r\n\r\n" % text, b"Subject: %b\r\n" % text)
+            world.answer(mailbox.refresh(doubt=True))
+        world.answer(mailbox.remove([uid]))
+
+
+def test_what_was_asked_for_before_an_item_went_is_not_kept() -> None:
+    waiting: list[Deferred[bytes]] = []
+
+    class Slow(Shown):
+        def fetch(self, item: Any) -> Any:
+            waiting.append(Deferred())
+            return waiting[-1]
+
+    folder = Slow({"a": "", "b": ""})
+    world = World({"INBOX": folder})
+    mailbox = world.open()
+    asked = Deferred.fromCoroutine(settled(anext(mailbox.fetch([1], (Attribute.OCTETS,)))))
+    for change in (folder.drop, folder.texts.setdefault):
+        change("a")
+        folder.changed()
+        world.answer(mailbox.refresh())
+    waiting[0].callback(b"old")
+    asked.addErrback(lambda _: None)
+    assert list(mailbox.live.uids) == [2, 3]
+    again = Deferred.fromCoroutine(settled(anext(mailbox.fetch([3], (Attribute.OCTETS,)))))
+    waiting[1].callback(b"new")
+    assert world.answer(again) == [(3, b"new")]
