@@ -146,6 +146,7 @@ def test_what_many_ask_for_at_once_is_asked_once() -> None:
     asked[0].cancel()
     for number, each in enumerate(waiting):
         each.callback(b"Subject: %d\r\n\r\n" % number)
+    world.answer(asked[1])
     assert rows == [(1, b"Subject: 0\r\n\r\n"), (2, b"Subject: 1\r\n\r\n")]
     everything = Deferred.fromCoroutine(settled(anext(boxes[0].fetch(list(range(3, 11)), (Attribute.SIZE,)))))
     assert len(waiting) == 10  # several are asked for before one has come
