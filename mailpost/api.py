@@ -70,6 +70,7 @@ from mailpost.storage.events import (
     LoggedIn,
     LoginFailed,
     MessageArrived,
+    MessagesCopied,
     MessagesExpunged,
     Way,
 )
@@ -159,6 +160,7 @@ __all__ = [
     "MailServer",
     "MailpostIMAP4Server",
     "MessageArrived",
+    "MessagesCopied",
     "MessagesExpunged",
     "NewMessage",
     "POP3Factory",

@@ -238,9 +238,9 @@ def build(
     store = open_store(config, reactor, file) if parts.store is None else parts.store
     listening = Listening(listeners, clock)
     filed = HeardStore(store, listening.tell, Way.DELIVERED) if listeners else store
-    store = HeardStore(store, listening.tell, Way.APPENDED) if listeners else store
+    used = HeardStore(store, listening.tell, Way.APPENDED) if listeners else store
     find = finder(directory, checkers)
-    served = WatchedStore(store, copies_wanted(config, find)) if sends_mail(config) else store
+    served = WatchedStore(used, copies_wanted(config, find)) if sends_mail(config) else used
     portal = Portal(MailRealm(served, lambda account: StockAccount(account, reactor)), [known])
     penalties = Penalties(clock) if parts.penalties is None else parts.penalties
     shared: dict[str, Any] = {"mechanisms": known, "tls": tls, "clock": clock, "penalties": penalties}
@@ -254,7 +254,7 @@ def build(
     if recipients is not None:
         receiver = local_receiver(config, filed, recipients, filters, run=in_thread, now=parts.now)
         submission, queue = sending(
-            config, reactor, store=store, find=find, local=receiver, run=in_thread, clock=clock, now=parts.now
+            config, reactor, store=used, find=find, local=receiver, run=in_thread, clock=clock, now=parts.now
         )
         runners += [queue] if queue is not None else []
         settings = submission_settings(config)

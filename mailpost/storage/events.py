@@ -11,21 +11,17 @@ from mailpost.mail.flags import Flags
 
 
 class Way(Enum):
-    """How a message came into a folder."""
+    """How a message came into an account."""
 
     DELIVERED = "delivered"
     """New mail, from somebody."""
     APPENDED = "appended"
     """By the user's client, or the user's copy of what was sent."""
-    COPIED = "copied"
-    """From another folder of the account, where it stays."""
-    MOVED = "moved"
-    """From another folder of the account."""
 
 
 @dataclass(frozen=True, slots=True)
 class MessageArrived:
-    """A message is in a folder that was not there before."""
+    """A message has come in from outside: there is no other like it."""
 
     user: str
     folder: str
@@ -34,6 +30,20 @@ class MessageArrived:
     way: Way
     octets: Callable[[], Awaitable[bytes]]
     """Reads the whole message. Raises MailError: EXPUNGED, NO_SUCH_FOLDER if it is no longer there."""
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesCopied:
+    """Messages have come into a folder from another one of the account, or from the same."""
+
+    user: str
+    folder: str
+    uids: Sequence[int]
+    source: str
+    """The other folder; where they were moved, `MessagesExpunged` is told of it, too."""
+    source_uids: Sequence[int]
+    """Of the same messages there, in the same order."""
+    moved: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +114,7 @@ class LoginFailed:
 
 Event: TypeAlias = (
     MessageArrived
+    | MessagesCopied
     | FlagsChanged
     | MessagesExpunged
     | FolderCreated

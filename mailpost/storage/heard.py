@@ -17,6 +17,7 @@ from mailpost.storage.events import (
     FolderDeleted,
     FolderRenamed,
     MessageArrived,
+    MessagesCopied,
     MessagesExpunged,
     Tell,
     Way,
@@ -56,14 +57,6 @@ class HeardAccount(Wrapped):
         self._store = store
         self._mailboxes: Wrappers[HeardMailbox] = Wrappers(lambda mailbox: HeardMailbox(mailbox, self))
 
-    def arrived(self, folder: str, uids: Sequence[int], flags: Sequence[Flags], way: Way) -> None:
-        """Messages have come into a folder."""
-        name = known_name(folder, self.inner.separator)
-        user = self.inner.user
-        for uid, value in zip(uids, flags, strict=True):
-            octets = _reader(self._store, user, name, uid)
-            self.tell(MessageArrived(user, name, uid, intern_flags(value), way, octets))
-
     async def create(self, name: str, special_use: SpecialUse | None = None) -> Folder:
         """Make a folder."""
         made: Folder = await settled(self.inner.create(name, special_use))
@@ -97,10 +90,12 @@ class HeardAccount(Wrapped):
         if replaced is not None and isinstance(replaced[0], HeardMailbox):
             old = replaced[0].inner, replaced[1]
         done: Appended = await settled(self.inner.append(name, messages, origin, old))
-        if len(done.uids) == len(messages):
-            self.arrived(name, done.uids, [message.flags for message in messages], self._way)
+        user, folder = self.inner.user, known_name(name, self.inner.separator)
+        for uid, message in zip(done.uids, messages, strict=False):  # there are none where nobody knows them
+            octets = _reader(self._store, user, folder, uid)
+            self.tell(MessageArrived(user, folder, uid, intern_flags(message.flags), self._way, octets))
         if replaced is not None:
-            self.tell(MessagesExpunged(self.inner.user, replaced[0].name, [replaced[1]]))
+            self.tell(MessagesExpunged(user, replaced[0].name, [replaced[1]]))
         return done
 
     async def maildrop(self) -> Any:
@@ -162,10 +157,13 @@ class HeardMailbox(Wrapped):
 
     async def copy(self, uids: Sequence[int], target: str, move: bool = False, origin: object | None = None) -> Copied:
         """Copy or move."""
-        before = self._flags(uids)
         done: Copied = await settled(self.inner.copy(uids, target, move, origin))
-        flags = [before.get(uid, frozenset()) for uid in done.source_uids]
-        self._account.arrived(target, done.target_uids, flags, Way.MOVED if move else Way.COPIED)
+        if done.target_uids:
+            account, source = self._account.inner, list(done.source_uids)
+            folder = known_name(target, account.separator)
+            self._account.tell(
+                MessagesCopied(account.user, folder, list(done.target_uids), self.inner.name, source, move)
+            )
         if move:
             self.expunged(done.source_uids)
         return done

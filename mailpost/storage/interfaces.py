@@ -139,8 +139,8 @@ class IMailListener(Interface):
     def heard(event: Event) -> Answer[None]:
         """Something has happened: one of `storage.events`.
 
-        What was done through the server is told, by clients and by deliveries; what other programs do to a Maildir, or
-        a program to its own data, is not. It is told in a later turn of the reactor thread, which must not be blocked.
+        What clients and deliveries did through the server is told; what other programs do to a Maildir, or the program
+        to its own store and data, is not. It is told in a later turn of the reactor thread, which must not be blocked.
         What happens in one folder is told in its order, the next when this has answered. An exception is logged and
         changes nothing; what a listener cannot keep up with is dropped in the end.
         """

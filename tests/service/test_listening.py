@@ -131,8 +131,8 @@ class TestServer(TestCase):
             [
                 api.FolderCreated("ann", "Work"),
                 ("Work", 1, "appended", ["\\Flagged"]),
-                ("Work", 2, "copied", ["\\Seen"]),
-                ("Work", 3, "moved", ["\\Seen"]),
+                api.MessagesCopied("ann", "Work", [2], "INBOX", [1], False),
+                api.MessagesCopied("ann", "Work", [3], "INBOX", [1], True),
             ],
         )
         self.assertEqual(
