@@ -212,6 +212,14 @@ class TestQueue(SynchronousTestCase):
         answers[0].callback(None)
         self.assertEqual(notes.events[3:], [arrived(2, "B"), arrived(1, "A")])
 
+    def test_folders_have_their_turns(self) -> None:
+        notes = Notes()
+        listening, clock = self.listening(notes)
+        for folder in ("A", "A", "A", "B"):
+            listening.tell(arrived(len(folder), folder))
+        clock.advance(0)
+        self.assertEqual([event.folder for event in notes.events], ["A", "B", "A", "A"])  # type: ignore[union-attr]
+
     def test_so_many_folders_at_once_and_no_more(self) -> None:
         notes = Notes(Deferred)
         listening, clock = self.listening(notes)

@@ -138,8 +138,9 @@ class Columns:
         """These messages have these flags from now on."""
         if changed:
             modseq = self.row.modseq = self.live.highest_modseq + 1
-            rows = [ItemRow(uid, self.entries[uid], flags, modseq) for uid, flags in changed.items()]
-            await self._keeping.write(self.row, (), rows)
+            if self._keeping.lasts:
+                rows = [ItemRow(uid, self.entries[uid], flags, modseq) for uid, flags in changed.items()]
+                await self._keeping.write(self.row, (), rows)
             self.live.flagged(list(changed), list(changed.values()), modseq, origin)
 
     async def removed(self, uids: Sequence[int], origin: object | None) -> None:

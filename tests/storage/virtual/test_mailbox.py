@@ -710,3 +710,27 @@ def test_what_was_asked_for_before_an_item_went_is_not_kept() -> None:
     again = Deferred.fromCoroutine(settled(anext(mailbox.fetch([3], (Attribute.OCTETS,)))))
     waiting[1].callback(b"new")
     assert world.answer(again) == [(3, b"new")]
+
+
+def test_an_older_listing_that_comes_later_changes_nothing() -> None:
+    waiting: list[Deferred[Any]] = []
+
+    class Slow(Shown):
+        def list(self) -> Any:
+            waiting.append(Deferred())
+            return waiting[-1].addCallback(lambda now: now)
+
+    folder = Slow()
+    world = World({"INBOX": folder})
+    opening = Deferred.fromCoroutine(world.account.open("INBOX"))
+    waiting[0].callback(["a"])
+    mailbox = world.answer(opening)
+    refreshing = []
+    for _ in range(2):
+        folder.changed()
+        refreshing.append(Deferred.fromCoroutine(mailbox.refresh()))
+    waiting[2].callback(["a", "b"])
+    world.answer(refreshing[1])
+    waiting[1].callback(["a"])
+    world.answer(refreshing[0])
+    assert (list(mailbox.live.uids), mailbox.live.uidnext) == ([1, 2], 3)
