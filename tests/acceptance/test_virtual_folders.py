@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import imaplib
+import re
+import shutil
+import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from imapclient import IMAPClient
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import blockingCallFromThread, deferToThread
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SkipTest, TestCase
 
 from mailpost import api
+from mailpost.mail import searchkeys
+from mailpost.storage.offload import settled
+from mailpost.storage.records import Attribute
+from tests.corpus import a_round, messages
 
 LOOPBACK = "tcp:0:interface=127.0.0.1"
 
@@ -33,6 +41,46 @@ class Alerts(api.VirtualFolder):
     def fetch(self, item: Any) -> Any:
         self.fetched += 1
         return f"Subject: {self.texts[item]}\n\nIt is {self.texts[item]}.\n".encode()
+
+
+TUID = re.compile(rb"^X-TUID: .*\n", re.MULTILINE)
+"""The mark that mbsync puts into a message."""
+MBSYNC = """\
+IMAPStore far
+Host 127.0.0.1
+Port {port}
+User ann
+Pass secret
+SSLType None
+AuthMechs LOGIN
+
+MaildirStore near
+Path {near}/
+Inbox {near}/INBOX
+
+Channel all
+Far :far:Mail
+Near :near:
+Sync Pull
+Create Near
+Expunge Near
+SyncState *
+"""
+
+
+class Mail(api.VirtualFolder):
+    """Messages as they are."""
+
+    poll = None
+
+    def __init__(self, octets: list[bytes]) -> None:
+        self.octets = dict(enumerate(octets))
+
+    def list(self) -> Any:
+        return [api.Item(number, date=1_000_000_000 + number) for number in self.octets]
+
+    async def fetch(self, item: Any) -> bytes:
+        return self.octets[item]
 
 
 class TestFolders(TestCase):
@@ -175,3 +223,51 @@ class TestFolders(TestCase):
                 return took
 
         assert await deferToThread(work) < 2
+
+    async def test_real_mail_is_shown_as_a_store_in_memory_shows_it(self) -> None:
+        octets = messages()
+        stores = api.memory_store(), api.virtual_store(reactor, {"INBOX": Mail(octets)}, cache_octets=1 << 20)
+        new = [api.NewMessage(each, internaldate=1_000_000_000 + at) for at, each in enumerate(octets)]
+        stores[0].account("ann").append("INBOX", new)  # type: ignore[attr-defined]
+        wanted = (
+            *(each for each in Attribute if each not in (Attribute.SAVEDATE, Attribute.PREVIEW_AT_HAND)),
+            api.HeaderFields((b"received", b"subject")),
+            api.HeaderFields((b"from", b"subject")),
+        )
+        shown = []
+        for store in stores:
+            account = await settled(store.account("ann"))
+            mailbox = await settled(account.open("INBOX"))
+            rows = [row async for batch in mailbox.fetch(list(mailbox.live.uids), wanted) for row in batch]
+            keys = (searchkeys.Text("the"), searchkeys.Header("subject", "re:"), searchkeys.Larger(5000))
+            found = [await settled(mailbox.search(key)) for key in keys]
+            status = await settled(account.status("INBOX"))
+            shown.append((rows, found, status.size))
+            mailbox.release()
+            account.release()
+        assert len(shown[0][0]) == len(octets)
+        assert shown[0] == shown[1]
+        await settled(stores[1].close())
+
+    async def test_mbsync_follows_what_a_program_does(self) -> None:
+        if shutil.which("mbsync") is None:
+            raise SkipTest("mbsync (package isync) is not installed")
+        mail = Mail([each for each in a_round() if b"\r" not in each.replace(b"\r\n", b"")])  # mbsync drops a lone CR
+        port, near = self.serve({"Mail": mail}), Path(self.mktemp())
+
+        def pull() -> list[bytes]:
+            near.mkdir(parents=True, exist_ok=True)
+            (near / "mbsyncrc").write_text(MBSYNC.format(port=port, near=near))
+            command = ["mbsync", "-c", str(near / "mbsyncrc"), "-a"]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+            assert done.returncode == 0, done.stderr
+            files = [path for each in ("new", "cur") for path in (near / "INBOX" / each).iterdir()]
+            return sorted(TUID.sub(b"", path.read_bytes().replace(b"\r\n", b"\n"), count=1) for path in files)
+
+        for _ in range(2):
+            got = await deferToThread(pull)
+            assert got == sorted(each.replace(b"\r\n", b"\n") for each in mail.octets.values())
+            for number in list(mail.octets)[:20]:
+                del mail.octets[number]
+            mail.octets[1_000_000] = b"Subject: another\r\n\r\nAnother.\r\n"
+            mail.changed()
