@@ -13,7 +13,7 @@ from zope.interface import alsoProvides, implementer
 
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.flags import DELETED, FlagChange, intern_flags
-from mailpost.mail.foldertree import INBOX, below, canonical_name, known_name, tree
+from mailpost.mail.foldertree import INBOX, below, canonical_name, known_name, moved, tree
 from mailpost.storage.interfaces import (
     ICountingAccount,
     IMailAccount,
@@ -160,6 +160,10 @@ class MountedAccount(Wrapped):
             return
         if self._is_virtual(old) or self._is_only_above_virtual(old):
             self._virtual.rename(old, new)
+        separator = self.inner.separator
+        names = [folder.name for folder in self.inner.folders()]
+        for name in moved(known_name(old, separator), canonical_name(new, separator), names, separator).values():
+            self._require_free(name)
         await settled(self.inner.rename(old, new))
 
     def _is_only_above_virtual(self, name: str) -> bool:

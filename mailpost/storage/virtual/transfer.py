@@ -7,6 +7,7 @@ from typing import Any
 
 from zope.interface import implementer
 
+from mailpost.mail.errors import MailError
 from mailpost.storage.interfaces import ISpool
 from mailpost.storage.offload import settled
 from mailpost.storage.records import Attribute, Copied, NewMessage
@@ -49,17 +50,27 @@ async def transfer_into(
 ) -> Copied:
     """Let the program take copies of messages of any folder, of which moved ones are then removed.
 
+    They are taken some at a time. Where one cannot be, those before it are removed again, if that can be.
+
     Raises what fetching them and `VirtualMailbox.add` raise; READ_ONLY or CANNOT where they cannot be moved from there.
     """
     mailbox.require_additions()
     if move and isinstance(source, VirtualMailbox):
         source.require_removal()
     flags = dict(zip(source.live.uids, source.live.flags, strict=True))
-    rows = [row async for batch in source.fetch(uids, (Attribute.OCTETS, Attribute.INTERNALDATE)) for row in batch]
-    if not rows:
+    copied: list[int] = []
+    taken: list[int] = []
+    try:
+        async for batch in source.fetch(uids, (Attribute.OCTETS, Attribute.INTERNALDATE)):
+            new = [NewMessage(octets, flags[uid], date) for uid, octets, date in batch]
+            taken += await mailbox.add(new, origin)
+            copied += [uid for uid, _, _ in batch]
+    except MailError:
+        if taken and mailbox.source.can("remove"):
+            await mailbox.remove(taken, origin)
+        raise
+    if move and copied:
+        await settled(source.remove(copied, origin=origin))
+    if len(taken) < len(copied):  # some have become no messages of their own
         return Copied(mailbox.live.uidvalidity)
-    taken = await mailbox.add([NewMessage(octets, flags[uid], date) for uid, octets, date in rows], origin)
-    moved = [uid for uid, _, _ in rows]
-    if move:
-        await settled(source.remove(moved, origin=origin))
-    return Copied(mailbox.live.uidvalidity, moved, taken) if taken else Copied(mailbox.live.uidvalidity)
+    return Copied(mailbox.live.uidvalidity, copied, taken)

@@ -734,3 +734,44 @@ def test_an_older_listing_that_comes_later_changes_nothing() -> None:
     waiting[1].callback(["a"])
     world.answer(refreshing[0])
     assert (list(mailbox.live.uids), mailbox.live.uidnext) == ([1, 2], 3)
+
+
+def test_of_many_messages_that_are_copied_in_none_stays_where_one_is_not_taken() -> None:
+    class Full(Written):
+        def add(self, message: NewMessage) -> int:
+            if len(self.octets) == 2:
+                raise MailError(ErrorKind.OVER_QUOTA, "Two are enough")
+            return super().add(message)
+
+    reactor, folder = TurningReactor(), Full()
+    virtual = VirtualStore(reactor, {"Taken": folder}, summarise, has_inbox=False)
+    account: Any = reactor.answer(MountedStore(MemoryStore(summarise), virtual).account("ann"))
+    large = [NewMessage(b"Subject: %d\r\n\r\n" % number + b"x" * 300_000) for number in range(3)]
+    reactor.answer(account.append("INBOX", large))
+    inbox = reactor.answer(account.open("INBOX"))
+    for move in (False, True):
+        with pytest.raises(MailError, match="Two are enough"):
+            reactor.answer(inbox.copy([1, 2, 3], "Taken", move=move))
+        assert (folder.octets, len(inbox.live.uids)) == ({}, 3)
+    assert reactor.answer(account.counts("Taken")).messages == 0
+    reactor.answer(inbox.copy([1, 2], "Taken"))
+    assert sorted(folder.octets.values()) == [each.octets for each in large[:2]]
+
+
+def test_nothing_is_renamed_onto_a_name_of_the_program() -> None:
+    reactor = TurningReactor()
+    virtual = VirtualStore(reactor, {"Tickets/Open": Shown()}, summarise, has_inbox=False)
+    account: Any = reactor.answer(MountedStore(MemoryStore(summarise, {}), virtual).account("ann"))
+    reactor.answer(account.create("Mine/Open"))
+    for new in ("Tickets", "Tickets/Open"):
+        with pytest.raises(MailError) as caught:
+            reactor.answer(account.rename("Mine", new))
+        assert caught.value.kind is ErrorKind.FOLDER_EXISTS
+    reactor.answer(account.rename("Mine", "Tickets/Mine"))
+    assert [each.name for each in account.folders()] == [
+        "INBOX",
+        "Tickets",
+        "Tickets/Mine",
+        "Tickets/Mine/Open",
+        "Tickets/Open",
+    ]
