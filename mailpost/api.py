@@ -223,7 +223,7 @@ def mail_server(
         reactor: the reactor that it will run on.
         store: where the mail is; the server closes it when it stops.
         listen: endpoints, as Twisted describes them, by protocol: imap, imaps, pop3, pop3s, lmtp, submission,
-            submissions. `tcp:0:interface=127.0.0.1` lets the system choose a port.
+            submissions, web, webs. `tcp:0:interface=127.0.0.1` lets the system choose a port.
         users: who may log in and has mail: names with passwords, or a directory of your own.
         checkers: further ways to log in, asked after the users.
         domains: the domains of the addresses that users have. A user `ann` has ann at each of them.

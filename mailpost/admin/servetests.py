@@ -15,7 +15,8 @@ from twisted.internet.defer import Deferred
 from mailpost.service.parts import Parts
 from mailpost.service.stores import memory_store
 from mailpost.service.testcertificates import NoAuthorityError, authority
-from mailpost.service.throwaway import AnyPassword, Endpoint, endpoints, throwaway_server
+from mailpost.service.throwaway import AnyPassword, Endpoint, Everybody, endpoints, throwaway_server
+from mailpost.service.transcripts import Transcripts
 
 
 async def serve_tests(reactor: Any, options: Any) -> None:
@@ -24,8 +25,14 @@ async def serve_tests(reactor: Any, options: Any) -> None:
         trusted = authority()
     except NoAuthorityError:
         trusted = None
-    parts = Parts(store=memory_store(), certificate=trusted.certificate() if trusted else None)
-    server = throwaway_server(reactor, parts, checkers=[AnyPassword()])
+    everybody, transcripts = Everybody(), Transcripts()
+    parts = Parts(
+        store=memory_store(),
+        certificate=trusted.certificate() if trusted else None,
+        around=transcripts.around,
+        transcripts=transcripts.all,
+    )
+    server = throwaway_server(reactor, parts, checkers=[AnyPassword(everybody)], everybody=everybody)
     server.startService()
     reactor.addSystemEventTrigger("before", "shutdown", server.stopService)
     found = endpoints(server, trusted.ca_file if trusted else None)

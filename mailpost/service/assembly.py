@@ -25,11 +25,12 @@ from mailpost.accounts.stock import StockAccount
 from mailpost.accounts.usersfile import parse, scram_note
 from mailpost.delivery.interfaces import IDeliveryFilter, IRecipients
 from mailpost.delivery.sent import WatchedStore
+from mailpost.protocols.connection import Connections
 from mailpost.protocols.imap.connection import IMAPFactory
 from mailpost.protocols.imap.settings import ImapSettings
 from mailpost.protocols.lmtp.connection import LMTPFactory
 from mailpost.protocols.lmtp.settings import LmtpSettings
-from mailpost.protocols.login import Penalties
+from mailpost.protocols.login import Login, Penalties
 from mailpost.protocols.pop3.connection import POP3Factory
 from mailpost.protocols.pop3.settings import Pop3Settings
 from mailpost.protocols.submission.connection import SubmissionFactory
@@ -49,32 +50,41 @@ from mailpost.storage.events import Way
 from mailpost.storage.heard import HeardStore
 from mailpost.storage.interfaces import IMailListener
 from mailpost.storage.offload import Offload
+from mailpost.web.access import LoginAccess, OpenAccess
+from mailpost.web.factory import WebFactory
+from mailpost.web.site import Site
 
 HASHING_THREADS = 2
 DELIVERY_THREADS = 2
+SHOWING_THREADS = 2
 _NONE = Parts()
 _LOOPBACK = re.compile(r":interface=(?:127(?:\.[0-9]{1,3}){3}|\\:\\:1)(?=:|$)")
 _PORT = re.compile(r"(?:tcp6?|ssl):(?:port=)?([0-9]+)(?=:|$)")
 
 
-def endpoints_of(config: Config, reactor: Any, open_smtp: Sequence[str] = ()) -> list[Listener]:
+def endpoints_of(
+    config: Config, reactor: Any, open_smtp: Sequence[str] = (), open_web: Sequence[str] = ()
+) -> list[Listener]:
     """All endpoints of a configuration. Raises ConfigError for descriptions that Twisted does not know.
 
-    `open_smtp`: those of SMTP for anybody.
+    `open_smtp`, `open_web`: those of SMTP, and of a page, for anybody.
     """
     found: list[Listener] = []
     problems = []
     names = [
         (each.name, description) for each in fields(config.listen) for description in getattr(config.listen, each.name)
     ]
-    for name, description in [*names, *(("smtp", each) for each in open_smtp)]:
+    if open_web and (config.listen.web or config.listen.webs):
+        problems.append(f"{config.source.place('listen', 'web')}users log in to it, and there is one without a login")
+    beside = [*(("smtp", each) for each in open_smtp), *(("web", each) for each in open_web)]
+    for name, description in [*names, *beside]:
         try:
             endpoint = serverFromString(reactor, description)
             _check_port(description, [listener.description for listener in found])
             if (path := socket_path(description)) is not None:
                 require_folder(path)
-            elif name == "smtp" and not _LOOPBACK.search(description):
-                raise ValueError("it takes mail from anybody, so it needs interface=127.0.0.1")
+            elif not _LOOPBACK.search(description) and (why := _why_loopback(config, name, description in open_web)):
+                raise ValueError(f"{why}, so it needs interface=127.0.0.1")
         except Exception as problem:  # of a plugin perhaps, which may fail in any way
             problems.append(f'{config.source.place("listen", name)}"{description}": {problem}')
         else:
@@ -82,6 +92,17 @@ def endpoints_of(config: Config, reactor: Any, open_smtp: Sequence[str] = ()) ->
     if problems:
         raise ConfigError(problems)
     return found
+
+
+def _why_loopback(config: Config, name: str, is_open: bool) -> str:
+    """Why a listener must not be reached from elsewhere; "" where it may."""
+    if name == "smtp":
+        return "it takes mail from anybody"
+    if name == "web" and is_open:
+        return "it shows everybody's mail without a login"
+    if name == "web" and not config.tls.allow_plaintext_auth:
+        return "passwords would come without TLS (webs has it)"
+    return ""
 
 
 def _check_port(description: str, others: Sequence[str]) -> None:
@@ -221,12 +242,16 @@ def build(
     clock = parts.clock or reactor
     hashing = Offload(reactor, threads=HASHING_THREADS)
     spooling = Offload(reactor, threads=DELIVERY_THREADS)
+    showing = Offload(reactor, threads=SHOWING_THREADS)
 
     def run(function: Callable[[], Any]) -> Deferred[Any]:
         return hashing.read("login", function)
 
     def in_thread(function: Callable[[], Any]) -> Deferred[Any]:
         return spooling.read("delivery", function)
+
+    def showing_thread(function: Callable[[], Any]) -> Deferred[Any]:
+        return showing.read("web", function)
 
     directory: IUserDirectory | None = parts.directory
     require_users(config, checkers if directory is None else [directory])
@@ -262,17 +287,37 @@ def build(
         factories["submission"] = SubmissionFactory(portal, submission, settings, **shared)
         shared["tls"] = tls if parts.open_smtp_tls else None
         factories["smtp"] = OpenSmtpFactory(portal, receiver, settings, **shared)
+    site = Site(
+        OpenAccess(served, parts.everybody)
+        if parts.open_web
+        else web_login(config, portal, clock, known, penalties, tell=shared["tell"]),
+        reactor,
+        showing_thread,
+        transcripts=parts.transcripts if parts.open_web else None,
+    )
+    factories["web"] = WebFactory(site)
     runners.append(listening)
-    return MailServer(
-        endpoints_of(config, reactor, parts.open_smtp),
+    server = MailServer(
+        endpoints_of(config, reactor, parts.open_smtp, parts.open_web),
         factories,
         store=store,
         receiver=receiver,
         runners=runners,
-        workers=(spooling, hashing),
+        workers=(spooling, showing, hashing),
         certificate=tls,
         around=parts.around,
     )
+    site.addresses = lambda: server.addresses
+    return server
+
+
+def web_login(
+    config: Config, portal: Portal, clock: IReactorTime, known: AnyChecker, penalties: Penalties, *, tell: Any = None
+) -> LoginAccess:
+    """How users log in to the page that shows their mail."""
+    limits = config.limits
+    connections = Connections(limits.connections_per_address, limits.connections_per_user)
+    return LoginAccess(Login(clock, connections, known, penalties, tell), portal, config.tls.allow_plaintext_auth)
 
 
 def survey(config: Config, reactor: Any, checkers: Sequence[ICredentialsChecker] = ()) -> list[str]:

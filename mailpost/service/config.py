@@ -106,6 +106,11 @@ class Listen:
     """Submission: users send mail; with STARTTLS where [tls] has a certificate."""
     submissions: tuple[str, ...] = field(default=(), metadata=_example(("tcp:465",)))
     """Submission inside TLS from the first octet."""
+    web: tuple[str, ...] = field(default=(), metadata=_example(("tcp:8025:interface=127.0.0.1",)))
+    """A page that shows users their mail, by HTTP; they log in. On this machine only, or behind a proxy on it that
+    speaks TLS."""
+    webs: tuple[str, ...] = field(default=(), metadata=_example(("tcp:8443",)))
+    """The same by HTTPS."""
 
 
 @dataclass(frozen=True, slots=True)

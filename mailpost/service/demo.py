@@ -24,12 +24,14 @@ USER = PASSWORD = "demo"
 PORT = 1143
 POP3_PORT = 1110
 SMTP_PORT = 1025
+WEB_PORT = 8025
 DEFAULT_FOLDER = "mailpost-demo"
 _WELCOME = """
-mailpost is ready on 127.0.0.1, without encryption: IMAP on port {port}, POP3 on port {pop3_port},
-SMTP on port {smtp_port}. User {user}, password {password}. Mail for any other address is taken too: the address is the
-user who reads it, by any password.
-The mail is in {folder}. To see some of it, paste this into another terminal:
+mailpost is ready: see its mail, while it comes, at http://127.0.0.1:{web_port}/
+
+On 127.0.0.1, without encryption: IMAP on port {port}, POP3 on port {pop3_port}, SMTP on port {smtp_port}.
+User {user}, password {password}. Mail for any other address is taken too: the address is the user who reads it,
+by any password. The mail is in {folder}. To see some of it, paste this into another terminal:
 
     curl -s --url 'imap://127.0.0.1:{port}/INBOX;MAILINDEX=1' -u {user}:{password}
 
@@ -62,16 +64,38 @@ def demo_config(folder: Path | None, port: int = PORT, pop3_port: int = POP3_POR
 
 
 def demo_server(
-    config: Config, reactor: Any, checkers: Sequence[ICredentialsChecker] = (), smtp_port: int = SMTP_PORT
+    config: Config,
+    reactor: Any,
+    checkers: Sequence[ICredentialsChecker] = (),
+    smtp_port: int = SMTP_PORT,
+    web_port: int = WEB_PORT,
 ) -> MailServer:
-    """The demonstration's server: it takes mail for any address, which is the user who reads it, by any password."""
+    """The demonstration's server: it takes mail for any address, which is the user who reads it, by any password.
+
+    The page shows the mail of all who have had any, now or in an earlier run.
+    """
     # What they load installs a reactor.
     from mailpost.service.assembly import build  # noqa: PLC0415
     from mailpost.service.parts import Parts  # noqa: PLC0415
     from mailpost.service.throwaway import AnyPassword, Everybody  # noqa: PLC0415
+    from mailpost.service.transcripts import Transcripts  # noqa: PLC0415
 
-    parts = Parts(open_smtp=(f"tcp:{smtp_port}:interface=127.0.0.1",))
-    return build(config, reactor, [*checkers, AnyPassword()], recipients=Everybody(), parts=parts)
+    everybody, transcripts = Everybody(), Transcripts()
+    everybody.known.update(dict.fromkeys([USER, *_earlier(config)]))
+    parts = Parts(
+        around=transcripts.around,
+        transcripts=transcripts.all,
+        open_smtp=(f"tcp:{smtp_port}:interface=127.0.0.1",),
+        open_web=(f"tcp:{web_port}:interface=127.0.0.1",),
+        everybody=lambda: everybody.known,
+    )
+    return build(config, reactor, [*checkers, AnyPassword(everybody)], recipients=everybody, parts=parts)
+
+
+def _earlier(config: Config) -> list[str]:
+    """Users whose mail is there from an earlier run."""
+    mail = Path(config.storage.maildir).parent
+    return sorted(each.name for each in mail.iterdir() if not each.name.startswith(".")) if mail.is_dir() else []
 
 
 async def fill(store: IMailStore) -> int:
@@ -109,6 +133,7 @@ class DemoServer(Service):
         port: int = PORT,
         pop3_port: int = POP3_PORT,
         smtp_port: int = SMTP_PORT,
+        web_port: int = WEB_PORT,
     ) -> None:
         self._server = server
         self._reactor = reactor
@@ -116,6 +141,7 @@ class DemoServer(Service):
         self._port = port
         self._pop3_port = pop3_port
         self._smtp_port = smtp_port
+        self._web_port = web_port
         self._filling: Deferred[None] | None = None
 
     def privilegedStartService(self) -> None:
@@ -151,6 +177,7 @@ class DemoServer(Service):
             port=self._port,
             pop3_port=self._pop3_port,
             smtp_port=self._smtp_port,
+            web_port=self._web_port,
             user=USER,
             password=PASSWORD,
             folder=self._folder,

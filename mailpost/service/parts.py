@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from mailpost.accounts.interfaces import IUserDirectory
 from mailpost.protocols.login import Penalties
 from mailpost.service.tls import Certificate
 from mailpost.storage.interfaces import IMailStore
+from mailpost.web.site import Spoken
 
 Around = Callable[[str, Any], Any]
 """(protocol, factory) -> the factory whose connections are taken: that one, or another around it. It stands between TLS
@@ -36,9 +37,15 @@ class Parts:
     penalties: Penalties | None = None
     """How long those wait who have failed to log in."""
     around: Around | None = None
-    """What stands around the connections of each protocol."""
+    """What stands around the connections of each protocol of mail."""
     open_smtp: tuple[str, ...] = field(default=())
     """Endpoints, on loopback only, of SMTP that asks for no login: for tests and demonstrations. It takes what the
     recipients of the server take."""
+    open_web: tuple[str, ...] = field(default=())
+    """Endpoints, on loopback only, of a page that shows everybody's mail and asks for no login: likewise."""
+    everybody: Callable[[], Iterable[str]] = tuple
+    """Whose mail that is."""
+    transcripts: Callable[[], Sequence[Spoken]] | None = None
+    """What was said on the connections, for that page."""
     open_smtp_tls: bool = False
     """STARTTLS is offered there too. Many clients use it when it is, and insist on a certificate that they trust."""

@@ -86,7 +86,7 @@ class MailServer(Service):
             runners: started with the server, closed before the store.
             workers: threads beside those of the store, closed last.
             certificate: for the listeners with TLS.
-            around: (protocol, factory) -> the factory that takes the connections, inside TLS.
+            around: (protocol, factory) -> the factory that takes the connections, inside TLS; of mail, not of pages.
         """
         self.store = store
         self.receiver = receiver
@@ -161,7 +161,7 @@ class MailServer(Service):
 
     def _listen(self, listener: Listener) -> None:
         factory: Any = self._factories[listener.protocol]
-        if self._around is not None:
+        if self._around is not None and listener.protocol != "web":
             factory = self._around(listener.protocol, factory)
         path = socket_path(listener.description)
         try:

@@ -25,7 +25,7 @@ from mailpost.service.server import MailServer
 
 HOST = "127.0.0.1"
 _FREE = (f"tcp:0:interface={HOST}",)
-_SCHEMES = {"submission": "smtp", "submissions": "smtps"}
+_SCHEMES = {"submission": "smtp", "submissions": "smtps", "web": "http"}
 """Of the URLs of protocols that have no scheme of their own name."""
 
 
@@ -34,7 +34,7 @@ class Endpoint:
     """Where one protocol of a server can be reached."""
 
     name: str
-    """smtp, submission, imap, pop3, lmtp; with an "s" behind it where TLS comes first."""
+    """smtp, submission, imap, pop3, lmtp, web; with an "s" behind it where TLS comes first."""
     host: str
     port: int
     ca_file: Path | None = None
@@ -51,8 +51,11 @@ class Endpoint:
         return f"{_SCHEMES.get(self.name, self.name)}://{self.host}:{self.port}"
 
     def environment(self) -> dict[str, str]:
-        """Environment variables that tell a program of it: SMTP_HOST, SMTP_PORT and SMTP_URL, for one of SMTP."""
-        name = self.name.upper()
+        """Environment variables that tell a program of it: SMTP_HOST, SMTP_PORT and SMTP_URL, for one of SMTP.
+
+        Those of the page are MAILPOST_WEB_HOST and so on: WEB_URL may well be a program's own.
+        """
+        name = "MAILPOST_WEB" if self.name == "web" else self.name.upper()
         told = {f"{name}_HOST": self.host, f"{name}_PORT": str(self.port), f"{name}_URL": self.url}
         return told | ({"SSL_CERT_FILE": str(self.ca_file)} if self.ca_file and name.endswith("S") else {})
 
@@ -88,9 +91,16 @@ class Everybody:
 
 @implementer(ICredentialsChecker, ILoginMechanisms)
 class AnyPassword:
-    """Lets everybody in, by any password, as whom they say they are."""
+    """Lets everybody in, by any password, as whom they say they are.
+
+    Args:
+        everybody: hears of those who log in.
+    """
 
     credentialInterfaces = (IUsernamePassword,)
+
+    def __init__(self, everybody: Everybody) -> None:
+        self._everybody = everybody
 
     def mechanisms(self) -> frozenset[str]:
         """Those that bring a password."""
@@ -99,9 +109,11 @@ class AnyPassword:
     def requestAvatarId(self, credentials: Any) -> Deferred[bytes | tuple[()]]:
         """The name that was given."""
         try:
-            return succeed(user_of(checked_user(credentials.username)).encode())
+            name = user_of(checked_user(credentials.username))
         except UserNameError as problem:
             return fail(UnauthorizedLogin(str(problem)))
+        self._everybody.known[name] = None
+        return succeed(name.encode())
 
 
 def throwaway_server(
@@ -109,7 +121,7 @@ def throwaway_server(
     parts: Parts,
     *,
     checkers: Sequence[ICredentialsChecker] = (),
-    recipients: IRecipients | None = None,
+    everybody: Everybody | None = None,
     filters: Sequence[IDeliveryFilter] = (),
     hostname: str = "mail.test",
     limits: Limits | None = None,
@@ -118,8 +130,9 @@ def throwaway_server(
 ) -> MailServer:
     """A server on free ports of loopback, not started; with TLS where `parts` has a certificate.
 
-    Users may send as whom they like, unless `submission` says otherwise.
+    Users may send as whom they like, unless `submission` says otherwise. The page shows the mail of `everybody`.
     """
+    everybody = everybody or Everybody()
     plain = dict.fromkeys(("imap", "pop3", "lmtp", "submission"), _FREE)
     inside_tls = dict.fromkeys(("imaps", "pop3s", "submissions"), _FREE) if parts.certificate else {}
     config = Config(
@@ -134,9 +147,9 @@ def throwaway_server(
         config,
         reactor,
         checkers,
-        recipients=recipients or Everybody(),
+        recipients=everybody,
         filters=filters,
-        parts=replace(parts, open_smtp=_FREE),
+        parts=replace(parts, open_smtp=_FREE, open_web=_FREE, everybody=lambda: everybody.known),
     )
 
 

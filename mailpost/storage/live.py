@@ -193,6 +193,11 @@ class LiveMailbox:
         self._seen_below = self.uids[at]
         return at
 
+    @property
+    def unseen(self) -> int:
+        """How many messages are without \\Seen; found without a look at them."""
+        return sum(count for flags, count in self._tally.items() if SEEN not in flags)
+
     def keywords(self) -> frozenset[str]:
         """The keywords that any message has."""
         return intern_flags(flag for flag in NO_FLAGS.union(*self._tally) if not flag.startswith("\\"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -12,7 +11,8 @@ from functools import cached_property
 from itertools import chain
 
 from mailpost.mail import headers
-from mailpost.mail.encodings import decode_charset, decode_header, decode_parameters, decode_transfer
+from mailpost.mail.content import content_id, file_name, is_text, leaves, octets_of, text_of
+from mailpost.mail.encodings import decode_header
 from mailpost.mail.flags import NO_FLAGS, Flags
 from mailpost.mail.mime import Part, parse
 from mailpost.testing.codes import one_time_code
@@ -91,7 +91,7 @@ class Mail(EmailMessage):
     @cached_property
     def attachments(self) -> list[Attachment]:
         """Everything that is not its text: what is attached, and the images of its HTML."""
-        return [_attachment(self.raw, part) for part in self._leaves if not _is_text(part)]
+        return [_attachment(self.raw, part) for part in self._leaves if not is_text(part)]
 
     @cached_property
     def _read(self) -> Html:
@@ -99,15 +99,15 @@ class Mail(EmailMessage):
 
     @cached_property
     def _leaves(self) -> list[Part]:
-        return list(_leaves(parse(self.raw)))
+        return list(leaves(parse(self.raw)))
 
     def _field(self, name: bytes) -> str:
         value = headers.value(self.raw, name)
         return "" if value is None else decode_header(headers.unfolded(value)).strip()
 
     def _texts(self, subtype: str) -> str:
-        parts = [part for part in self._leaves if _is_text(part) and part.subtype == subtype]
-        return "\n".join(_text(self.raw, part) for part in parts)
+        parts = [part for part in self._leaves if is_text(part) and part.subtype == subtype]
+        return "\n".join(text_of(self.raw, part) for part in parts)
 
     def __repr__(self) -> str:
         return f"<Mail {self.uid} in {self.folder} of {self.user}: {self.subject!r} from {self.sender!r}>"
@@ -123,35 +123,5 @@ def read_mail(raw: bytes, *, uid: int, flags: Flags, user: str, folder: str, arr
     return mail
 
 
-def _leaves(part: Part) -> Iterator[Part]:
-    if part.children:
-        for child in part.children:
-            yield from _leaves(child)
-    else:
-        yield part
-
-
-def _is_text(part: Part) -> bool:
-    attached = part.disposition is not None and part.disposition[0].lower() == b"attachment"
-    return part.media_type == "text" and part.subtype in ("plain", "html") and not attached and not _name(part)
-
-
-def _text(raw: bytes, part: Part) -> str:
-    charset = (part.parameter(b"charset") or b"").decode("latin-1")
-    return decode_charset(_octets(raw, part), charset).replace("\r\n", "\n")
-
-
-def _octets(raw: bytes, part: Part) -> bytes:
-    octets = raw[part.body : part.end]
-    decoded = decode_transfer(octets, part.encoding)
-    return octets if decoded is None else decoded
-
-
-def _name(part: Part) -> str:
-    disposition = decode_parameters(part.disposition[1]) if part.disposition else {}
-    return disposition.get("filename") or decode_parameters(part.parameters).get("name", "")
-
-
 def _attachment(raw: bytes, part: Part) -> Attachment:
-    content_id = (part.content_id or b"").decode("ascii", "replace").strip().strip("<>")
-    return Attachment(_name(part), f"{part.media_type}/{part.subtype}", _octets(raw, part), content_id)
+    return Attachment(file_name(part), f"{part.media_type}/{part.subtype}", octets_of(raw, part), content_id(part))

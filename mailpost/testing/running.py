@@ -17,6 +17,7 @@ from mailpost.service.server import MailServer as Service
 from mailpost.service.stores import memory_store, memory_users
 from mailpost.service.testcertificates import NoAuthorityError, TrustedAuthority, authority
 from mailpost.service.throwaway import Endpoint, Everybody, endpoints, throwaway_server
+from mailpost.service.transcripts import Transcripts
 from mailpost.storage.offload import Offload, settled
 from mailpost.storage.records import NO_LIMIT, QuotaLimit
 from mailpost.testing.clock import MovingClock
@@ -24,7 +25,6 @@ from mailpost.testing.criteria import Criteria
 from mailpost.testing.mail import Mail
 from mailpost.testing.mailbox import Cursor, Mailbox
 from mailpost.testing.reports import no_mail
-from mailpost.testing.transcripts import Transcripts
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +78,10 @@ class RunningServer:
                 now=clock.now,
                 penalties=Penalties(clock, first=0.0),
                 around=self.transcripts.around,
+                transcripts=self.transcripts.all,
                 open_smtp_tls=settings.smtp_starttls,
             ),
-            recipients=self._everybody,
+            everybody=self._everybody,
             filters=settings.filters,
             hostname=settings.hostname,
             limits=settings.limits,

@@ -20,10 +20,10 @@ from twisted.python.threadable import isInIOThread
 
 from mailpost.service.testcertificates import NO_AUTHORITY, NoAuthorityError, TrustedAuthority
 from mailpost.service.throwaway import Endpoint, user_of
+from mailpost.service.transcripts import Transcripts
 from mailpost.testing.folders import AsyncUser, Run, User
 from mailpost.testing.reactorthread import ReactorThread, reactor_thread
 from mailpost.testing.running import RunningServer, Settings, made_up_password
-from mailpost.testing.transcripts import Transcripts
 
 T = TypeVar("T")
 
@@ -78,6 +78,11 @@ class _Server:
     def pop3s(self) -> Endpoint:
         """POP3 inside TLS."""
         return self._with_tls("pop3s")
+
+    @property
+    def web(self) -> Endpoint:
+        """A page that shows all mail, while it comes: open its `url` in a browser."""
+        return self.endpoints["web"]
 
     @property
     def ca_file(self) -> Path:

@@ -21,7 +21,8 @@ def test_it_serves_until_its_input_ends() -> None:
         assert program.stdout is not None
         told = json.loads(program.stdout.readline())
         ports = {name: each["port"] for name, each in told["endpoints"].items()}
-        assert sorted(ports) == ["imap", "imaps", "lmtp", "pop3", "pop3s", "smtp", "submission", "submissions"]
+        known = ["imap", "imaps", "lmtp", "pop3", "pop3s", "smtp", "submission", "submissions", "web"]
+        assert sorted(ports) == known
         assert told["environment"]["IMAP_URL"] == f"imap://127.0.0.1:{ports['imap']}"
         with smtplib.SMTP("127.0.0.1", ports["smtp"], timeout=20) as client:
             client.sendmail("bob@example.org", ["Ann@example.org"], b"Subject: hello\r\n\r\nHello!\r\n")

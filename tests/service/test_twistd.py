@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from twisted.application.service import IServiceMaker
@@ -178,8 +179,8 @@ class DemoTests(TestCase):
         self.folder = Path(self.mktemp()).absolute()
 
     async def start(self, folder: Path) -> tuple[DemoServer, Any]:
-        server = demo_server(demo_config(folder, port=0, pop3_port=0), reactor, smtp_port=0)
-        shown = DemoServer(server, reactor, folder, port=0, pop3_port=0, smtp_port=0)
+        server = demo_server(demo_config(folder, port=0, pop3_port=0), reactor, smtp_port=0, web_port=0)
+        shown = DemoServer(server, reactor, folder, port=0, pop3_port=0, smtp_port=0, web_port=0)
         shown.privilegedStartService()
         shown.startService()
         return shown, server
@@ -234,7 +235,21 @@ class DemoTests(TestCase):
 
         self.assertEqual(await deferToThread(send_and_read), ("OK", [b"1"]))
         self.assertIn("by any password", "".join(said))
+        self.assertIn("http://127.0.0.1:0/", "".join(said))
+        self.assertIn(b'"hello"', await deferToThread(self.listed, server, "ann@example.org"))
         await shown.stopService()
+        said.clear()
+        shown, server = await self.start(self.folder)
+        await self.ready(said)
+        for user in (demo.USER, "ann@example.org"):  # from the run before
+            self.assertIn(b'"subject":', await deferToThread(self.listed, server, user))
+        await shown.stopService()
+
+    def listed(self, server: Any, user: str) -> bytes:
+        """A user's mail, as the page has it."""
+        url = f"http://127.0.0.1:{server.addresses['web'].port}/api/messages?user={user}&count=9"
+        with urlopen(url, timeout=20) as answer:
+            return bytes(answer.read())
 
     async def test_it_ends_when_the_account_cannot_be_made(self) -> None:
         (self.folder / "mail").mkdir(parents=True)

@@ -98,6 +98,7 @@ class LiveModel(RuleBasedStateMachine):
         assert self.live.uidnext > max(self.truth, default=0)
         unseen = [at for at, flags in enumerate(self.live.flags) if SEEN not in flags]
         assert self.live.first_unseen() == (unseen[0] if unseen else -1)
+        assert self.live.unseen == len(unseen)
         for since in {0, *self.live.modseqs, self.live.highest_modseq}:
             wanted = [uid for uid, (_, modseq) in sorted(self.truth.items()) if modseq > since]
             assert self.live.changed_since(since) == wanted

@@ -283,7 +283,7 @@ def test_without_trustme_there_is_no_tls(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "trustme", None)
     authority.cache_clear()
     with MailServer() as server:
-        assert sorted(server.endpoints) == ["imap", "lmtp", "pop3", "smtp", "submission"]
+        assert sorted(server.endpoints) == ["imap", "lmtp", "pop3", "smtp", "submission", "web"]
         send(server, message("hello"))
         assert server.user("ann@example.org").inbox.wait().subject == "hello"
         assert "SSL_CERT_FILE" not in server.environment()
@@ -311,7 +311,8 @@ def test_where_it_is(mailpost: MailServer) -> None:
     assert told["SSL_CERT_FILE"] == str(mailpost.ca_file)
     assert mailpost.smtp.environment() == {key: told[key] for key in ("SMTP_HOST", "SMTP_PORT", "SMTP_URL")}
     assert "SSL_CERT_FILE" in mailpost.submissions.environment()
-    assert len({each.port for each in mailpost.endpoints.values()}) == 8
+    assert len({each.port for each in mailpost.endpoints.values()}) == 9
+    assert told["MAILPOST_WEB_URL"] == mailpost.web.url == f"http://127.0.0.1:{mailpost.web.port}"
 
 
 def test_the_clock_is_moved_on(mailpost: MailServer) -> None:

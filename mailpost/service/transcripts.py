@@ -1,4 +1,4 @@
-"""What was said on each connection of a server, without passwords: for the report of a test that failed.
+"""What was said on each connection of a server, without passwords: for the report of a test that failed, and the page.
 
 Secrets are left out as lines come in, so that they are never kept. What is left out: what stands behind LOGIN, PASS,
 APOP and the name of a SASL mechanism, and all that the client says until the server has answered that.
@@ -10,6 +10,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Any
 
 from twisted.internet.interfaces import IProtocolFactory
@@ -65,8 +66,10 @@ class Lines:
 class Transcript:
     """One connection."""
 
-    def __init__(self, protocol: str, peer: str, encrypted: bool) -> None:
+    def __init__(self, protocol: str, peer: str, encrypted: bool, number: int = 1) -> None:
         self.protocol = protocol
+        self.number = number
+        """Another for each connection of a server."""
         self._about = f"{protocol} from {peer}{', inside TLS' if encrypted else ''}"
         self._begun = time.monotonic()
         self._first: list[tuple[float, str, bytes]] = []
@@ -130,6 +133,7 @@ class Transcripts:
 
     def __init__(self) -> None:
         self._all: deque[Transcript] = deque(maxlen=MOST_CONNECTIONS)
+        self._numbers = count(1)
 
     def around(self, protocol: str, factory: Any) -> TappedFactory:
         """A factory whose connections are written down."""
@@ -137,9 +141,13 @@ class Transcripts:
 
     def begin(self, protocol: str, peer: str, encrypted: bool) -> Transcript:
         """A connection was made."""
-        made = Transcript(protocol, peer, encrypted)
+        made = Transcript(protocol, peer, encrypted, next(self._numbers))
         self._all.append(made)
         return made
+
+    def all(self) -> Sequence[Transcript]:
+        """Those that are kept, oldest first."""
+        return list(self._all)
 
     def of(self, protocol: str) -> Sequence[Transcript]:
         """Those of one protocol, oldest first."""

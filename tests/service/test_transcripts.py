@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailpost.service.transcripts import LARGEST_PIECE, MOST_LINES, Transcript
 from mailpost.testing import MailServer
-from mailpost.testing.transcripts import LARGEST_PIECE, MOST_LINES, Transcript
 
 SECRET = "TopSecret99"
 HIDDEN = b64encode(b"\0ann\0" + SECRET.encode()).decode()
