@@ -1,0 +1,1 @@
+"""What stands between a connection and its session: audits, rate limits, rewriting, faults on purpose."""
