@@ -37,6 +37,9 @@ from mailpost.mail.flags import FlagChange
 from mailpost.mail.transport import Client, ForwardPath, ReversePath
 from mailpost.protocols.imap.connection import IMAPFactory, MailpostIMAP4Server
 from mailpost.protocols.imap.settings import ImapSettings
+from mailpost.protocols.interception.conversation import Conversation
+from mailpost.protocols.interception.factory import intercept
+from mailpost.protocols.interception.interceptor import Interceptor
 from mailpost.protocols.lmtp.connection import LMTPFactory
 from mailpost.protocols.lmtp.settings import LmtpSettings
 from mailpost.protocols.pop3.connection import POP3Factory
@@ -100,6 +103,7 @@ from mailpost.storage.records import (
     Usage,
 )
 from mailpost.storage.virtual import Item, IVirtualFolder, VirtualFolder
+from mailpost.wire.dialogue import Command, Response
 
 __all__ = [
     "Appended",
@@ -110,8 +114,10 @@ __all__ = [
     "CertificateError",
     "ChangeHub",
     "Client",
+    "Command",
     "Config",
     "ConfigError",
+    "Conversation",
     "Copied",
     "Elsewhere",
     "ErrorKind",
@@ -145,6 +151,7 @@ __all__ = [
     "IUserDirectory",
     "IVirtualFolder",
     "ImapSettings",
+    "Interceptor",
     "Item",
     "LMTPFactory",
     "Limits",
@@ -171,6 +178,7 @@ __all__ = [
     "Recipients",
     "Redirect",
     "Refused",
+    "Response",
     "ReversePath",
     "Server",
     "Smarthost",
@@ -189,6 +197,7 @@ __all__ = [
     "VirtualFolder",
     "Way",
     "build",
+    "intercept",
     "mail_server",
     "maildir_store",
     "memory_store",
@@ -216,6 +225,7 @@ def mail_server(
     limits: Limits | None = None,
     submission: Submission | None = None,
     smarthost: Smarthost | None = None,
+    interceptors: Sequence[Interceptor] = (),
 ) -> MailServer:
     """A server of these parts, not started: a Twisted service, whose `addresses` tell where it listens when it runs.
 
@@ -235,6 +245,7 @@ def mail_server(
         limits: what one client may ask for.
         submission: what users who send may do.
         smarthost: who takes what users send to others, and where it waits for that.
+        interceptors: see, and may change, what is said on all connections; the first is next to the client.
 
     Raises:
         ConfigError: an endpoint cannot be used, or nobody could log in.
@@ -256,5 +267,6 @@ def mail_server(
         smarthost=smarthost or Smarthost(),
     )
     directory: Any = memory_users(users) if isinstance(users, Mapping) else users
-    parts = Parts(store=store, directory=directory, certificate=certificate)
+    around = intercept(*interceptors) if interceptors else None
+    parts = Parts(store=store, directory=directory, certificate=certificate, around=around)
     return build(config, reactor, checkers, recipients=recipients, filters=filters, listeners=listeners, parts=parts)

@@ -231,6 +231,7 @@ class ServeTests(Command):
     """
 
     optFlags: Sequence[Sequence[Any]] = [["json", None, "Print one line of JSON, for programs."]]
+    optParameters: Sequence[Sequence[Any]] = [["faults", None, None, "A file of what is to go wrong.", Path]]
 
 
 class Options(_Group):

@@ -6,17 +6,22 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 
+from mailpost.admin.errors import CommandError
 from mailpost.service.parts import Parts
 from mailpost.service.stores import memory_store
-from mailpost.service.testcertificates import NoAuthorityError, authority
+from mailpost.service.testcertificates import NoAuthorityError, TrustedAuthority, authority
 from mailpost.service.throwaway import AnyPassword, Endpoint, Everybody, endpoints, throwaway_server
 from mailpost.service.transcripts import Transcripts
+
+if TYPE_CHECKING:
+    from mailpost.faults.injector import Faults
 
 
 async def serve_tests(reactor: Any, options: Any) -> None:
@@ -32,11 +37,14 @@ async def serve_tests(reactor: Any, options: Any) -> None:
         around=transcripts.around,
         transcripts=transcripts.all,
     )
+    faults = None
+    if options["faults"] is not None:
+        faults, parts = _with_faults(options["faults"], parts, trusted, transcripts)
     server = throwaway_server(reactor, parts, checkers=[AnyPassword(everybody)], everybody=everybody)
     server.startService()
     reactor.addSystemEventTrigger("before", "shutdown", server.stopService)
     found = endpoints(server, trusted.ca_file if trusted else None)
-    sys.stdout.write(_as_json(found) if options["json"] else _as_text(found))
+    sys.stdout.write(_as_json(found, faults) if options["json"] else _as_text(found, faults))
     sys.stdout.flush()
     await _end_of_input(reactor)
 
@@ -54,17 +62,40 @@ def _end_of_input(reactor: Any) -> Deferred[None]:
     return ended
 
 
-def _as_json(found: Mapping[str, Endpoint]) -> str:
+def _with_faults(
+    path: Path, parts: Parts, trusted: TrustedAuthority | None, transcripts: Transcripts
+) -> tuple[Faults, Parts]:
+    """The rules of a file, and the parts of a server that misbehaves by them. Raises CommandError."""
+    # Programs start this command often, seldom with faults.
+    from mailpost.faults.certificates import FaultyCertificate  # noqa: PLC0415
+    from mailpost.faults.fault import FaultError  # noqa: PLC0415
+    from mailpost.faults.injector import Faults  # noqa: PLC0415
+
+    try:
+        faults = Faults(path, note=transcripts.note)
+    except FaultError as problem:
+        raise CommandError(str(problem)) from None
+
+    def around(protocol: str, factory: Any) -> Any:
+        return transcripts.around(protocol, faults.around(protocol, factory))
+
+    certificate = FaultyCertificate(trusted, faults) if trusted else None
+    return faults, replace(parts, certificate=certificate, around=around)
+
+
+def _as_json(found: Mapping[str, Endpoint], faults: Faults | None) -> str:
     """One line of JSON."""
-    told = {
+    told: dict[str, Any] = {
         "endpoints": {each.name: {"host": each.host, "port": each.port, "url": each.url} for each in found.values()},
         "environment": {name: value for each in found.values() for name, value in each.environment().items()},
         "ca_file": _ca_file(found),
     }
+    if faults is not None:
+        told["faults"] = {"rules": [str(rule.fault) for rule in faults], "seeds": faults.seeds}
     return f"{json.dumps(told)}\n"
 
 
-def _as_text(found: Mapping[str, Endpoint]) -> str:
+def _as_text(found: Mapping[str, Endpoint], faults: Faults | None) -> str:
     """Lines for a person."""
     lines = [f"{each.name:12} {each.url}" for each in found.values()]
     ca_file = _ca_file(found)
@@ -72,6 +103,7 @@ def _as_text(found: Mapping[str, Endpoint]) -> str:
         [
             *lines,
             *([f"{'TLS by':12} {ca_file}"] if ca_file else []),
+            *(f"{'fault':12} {rule.fault}" for rule in faults or ()),
             "Any address is a user, by any password. Mail is in memory; the server ends with its standard input.",
             "",
         ]

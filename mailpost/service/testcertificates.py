@@ -11,8 +11,10 @@ import ssl
 import tempfile
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from mailpost.service.tls import Certificate
 
@@ -29,10 +31,16 @@ class TrustedAuthority:
     """Its own certificate, PEM: what clients are to trust."""
     certificate_file: Path
     """The server's, with its key, PEM."""
+    issuer: Any
+    """trustme's own."""
 
     def certificate(self) -> Certificate:
         """For a server."""
         return Certificate(self.certificate_file, self.certificate_file, time.monotonic)
+
+    def wrong_certificate(self, what: str) -> Certificate:
+        """One that clients must not take: "expired", "not yet valid", "wrong name", "untrusted"."""
+        return _wrong(self, what)
 
     def client_context(self) -> ssl.SSLContext:
         """For a client that trusts this authority and no other."""
@@ -57,7 +65,20 @@ def authority() -> TrustedAuthority:
     made = trustme.CA()
     folder = Path(tempfile.mkdtemp(prefix="mailpost-ca-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    found = TrustedAuthority(folder / "ca.pem", folder / "server.pem")
+    found = TrustedAuthority(folder / "ca.pem", folder / "server.pem", made)
     found.ca_file.write_bytes(made.cert_pem.bytes())
     found.certificate_file.write_bytes(made.issue_cert(*NAMES).private_key_and_cert_chain_pem.bytes())
     return found
+
+
+@cache
+def _wrong(trusted: TrustedAuthority, what: str) -> Certificate:
+    day, now = timedelta(days=1), datetime.now(UTC)
+    issuer = type(trusted.issuer)() if what == "untrusted" else trusted.issuer
+    times = {"expired": (now - 2 * day, now - day), "not yet valid": (now + day, now + 2 * day)}
+    not_before, not_after = times.get(what, (None, None))
+    names = ("elsewhere.test",) if what == "wrong name" else NAMES
+    made = issuer.issue_cert(*names, not_before=not_before, not_after=not_after)
+    file = trusted.ca_file.with_name(f"{what}.pem")
+    file.write_bytes(made.private_key_and_cert_chain_pem.bytes())
+    return Certificate(file, file, time.monotonic)

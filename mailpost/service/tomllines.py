@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import count
 
 _TOKEN = re.compile(
     r"""
@@ -23,7 +24,10 @@ Key = tuple[str, ...]
 
 
 def key_lines(text: str) -> Mapping[Key, int]:
-    """The line, from 1, of every key and table header by its full dotted name; keys of inline tables have none."""
+    """The line, from 1, of every key and table header by its full dotted name; keys of inline tables have none.
+
+    The tables of an array are named by their numbers, from 0: `("fault", "0", "command")`.
+    """
     lines: dict[Key, int] = {}
     table: Key = ()
     statement: list[tuple[str, str]] = []
@@ -51,6 +55,8 @@ def _note(statement: list[tuple[str, str]], table: Key, line: int, lines: dict[K
     header = statement[0] == ("mark", "[")
     name = [token[1:-1] if kind == "text" else token for kind, token in statement if kind in {"text", "bare"}]
     full = tuple(name) if header else (*table, *name)
+    if statement[:2] == [("mark", "[")] * 2:
+        full = (*full, next(str(number) for number in count() if (*full, str(number)) not in lines))
     for length in range(1, len(full) + 1):
         lines.setdefault(full[:length], line)
     return full if header else table

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from twisted.internet.interfaces import IProtocolFactory
 from zope.interface import implementer
@@ -134,20 +135,33 @@ class Transcripts:
     def __init__(self) -> None:
         self._all: deque[Transcript] = deque(maxlen=MOST_CONNECTIONS)
         self._numbers = count(1)
+        self._by_connection: WeakKeyDictionary[Any, Transcript] = WeakKeyDictionary()
+        self._early: WeakKeyDictionary[Any, list[str]] = WeakKeyDictionary()
+        """What happened before a connection was made."""
 
     def around(self, protocol: str, factory: Any) -> TappedFactory:
         """A factory whose connections are written down."""
         return TappedFactory(protocol, factory, self)
 
-    def begin(self, protocol: str, peer: str, encrypted: bool) -> Transcript:
+    def begin(self, connection: Any, protocol: str, peer: str, encrypted: bool) -> Transcript:
         """A connection was made."""
         made = Transcript(protocol, peer, encrypted, next(self._numbers))
+        self._by_connection[connection] = made
         self._all.append(made)
+        for text in self._early.pop(connection, ()):
+            made.note(text)
         return made
 
     def all(self) -> Sequence[Transcript]:
         """Those that are kept, oldest first."""
         return list(self._all)
+
+    def note(self, connection: Any, text: str) -> None:
+        """Something has happened on a connection, or is about to when it is made, that nobody said."""
+        if connection in self._by_connection:
+            self._by_connection[connection].note(text)
+        else:
+            self._early.setdefault(connection, []).append(text)
 
     def of(self, protocol: str) -> Sequence[Transcript]:
         """Those of one protocol, oldest first."""
@@ -184,7 +198,9 @@ class TappedFactory:
         peer = f"{getattr(addr, 'host', 'here')}:{getattr(addr, 'port', '')}"
 
         def made(transport: Any) -> None:
-            transcript = self._transcripts.begin(self._protocol, peer, hasattr(transport, "getPeerCertificate"))
+            transcript = self._transcripts.begin(
+                connection, self._protocol, peer, hasattr(transport, "getPeerCertificate")
+            )
             write = transport.write
 
             def note(data: bytes, take: Callable[[bytes], None], way: str) -> None:

@@ -11,6 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mailpost.faults.fault import Fault, FaultError
+    from mailpost.faults.injector import Faults
     from mailpost.testing.cases import AsyncMailpostMixin, MailpostMixin
     from mailpost.testing.criteria import CriteriaError
     from mailpost.testing.factory import messages
@@ -28,6 +30,9 @@ __all__ = [
     "Attachment",
     "CriteriaError",
     "Cursor",
+    "Fault",
+    "FaultError",
+    "Faults",
     "Folder",
     "Mail",
     "MailServer",
@@ -38,19 +43,21 @@ __all__ = [
 ]
 
 _PLACES = {
-    "cases": ("AsyncMailpostMixin", "MailpostMixin"),
-    "criteria": ("CriteriaError",),
-    "folders": ("AsyncFolder", "AsyncUser", "Folder", "User"),
-    "mail": ("Attachment", "Mail"),
-    "mailbox": ("Cursor",),
-    "factory": ("messages",),
-    "reports": ("NoMailError",),
-    "server": ("AsyncMailServer", "MailServer"),
+    "testing.cases": ("AsyncMailpostMixin", "MailpostMixin"),
+    "testing.criteria": ("CriteriaError",),
+    "testing.folders": ("AsyncFolder", "AsyncUser", "Folder", "User"),
+    "testing.mail": ("Attachment", "Mail"),
+    "testing.mailbox": ("Cursor",),
+    "testing.factory": ("messages",),
+    "faults.fault": ("Fault", "FaultError"),
+    "faults.injector": ("Faults",),
+    "testing.reports": ("NoMailError",),
+    "testing.server": ("AsyncMailServer", "MailServer"),
 }
 
 
 def __getattr__(name: str) -> Any:
     for module, names in _PLACES.items():
         if name in names:
-            return getattr(import_module(f"mailpost.testing.{module}"), name)
+            return getattr(import_module(f"mailpost.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

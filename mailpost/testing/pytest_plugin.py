@@ -35,10 +35,18 @@ def mailpost_factory(request: pytest.FixtureRequest) -> Iterator[Callable[..., M
         servers.clear()  # pytest keeps the test, and what is in its stash, to the end of the session
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line("markers", "mailpost(**settings): the settings of the fixture `mailpost` in this test")
+
+
 @pytest.fixture
-def mailpost(mailpost_factory: Callable[..., MailServer]) -> MailServer:
-    """A mail server with empty mailboxes, on free ports."""
-    return mailpost_factory()
+def mailpost(request: pytest.FixtureRequest, mailpost_factory: Callable[..., MailServer]) -> MailServer:
+    """A mail server with empty mailboxes, on free ports; its settings are those of the marker `mailpost`."""
+    settings: dict[str, Any] = {}
+    for marker in request.node.iter_markers("mailpost"):  # that of the test itself comes first
+        settings = {**marker.kwargs, **settings}
+    return mailpost_factory(**settings)
 
 
 @pytest.fixture
@@ -49,12 +57,13 @@ def async_mailpost(mailpost: MailServer) -> AsyncMailServer:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show in the report of a failed test what was said to its servers."""
+    """Show in the report of a failed test what was said to its servers, and what was to go wrong on purpose."""
     report = yield
     if report.failed:
         servers = item.stash.get(_SERVERS, None) or ()
         for number, server in enumerate(servers, 1):
-            text = str(server.transcripts)
-            if text:
-                report.sections.append((f"mailpost {number}: transcripts", text))
+            for name in ("transcripts", "faults"):
+                text = str(getattr(server, name))
+                if text:
+                    report.sections.append((f"mailpost {number}: {name}", text))
     return report

@@ -9,6 +9,8 @@ from typing import Any
 
 from mailpost.accounts.account import User
 from mailpost.delivery.interfaces import IDeliveryFilter
+from mailpost.faults.certificates import FaultyCertificate
+from mailpost.faults.injector import Faults, Rules
 from mailpost.mail.foldertree import known_name
 from mailpost.protocols.login import Penalties
 from mailpost.service.config import Limits, Smarthost, Submission
@@ -47,6 +49,8 @@ class Settings:
     """Who takes what users submit for other domains; without one it is refused."""
     smtp_starttls: bool = False
     """`smtp` offers STARTTLS as `submission` does. Many clients then insist on a certificate that they trust."""
+    faults: Rules | None = None
+    """What goes wrong, and when: a list of `mailpost.faults.fault.Fault` or of their fields, or the path of a file."""
 
 
 class RunningServer:
@@ -54,6 +58,8 @@ class RunningServer:
 
     def __init__(self, reactor: Any, settings: Settings) -> None:
         self.transcripts = Transcripts()
+        given = settings.faults
+        self.faults = Faults(() if given is None else given, always=given is not None, note=self.transcripts.note)
         self.authority = _authority()
         self.endpoints: Mapping[str, Endpoint] = {}
         self.clock = MovingClock(reactor)
@@ -68,17 +74,18 @@ class RunningServer:
     def start(self) -> None:
         """Listen."""
         settings, clock = self._settings, self.clock
+        transcripts, faults = self.transcripts, self.faults
         self._service = throwaway_server(
             self._reactor,
             Parts(
                 store=self.store,
                 directory=self._users,
-                certificate=self.authority.certificate() if self.authority else None,
+                certificate=FaultyCertificate(self.authority, self.faults) if self.authority else None,
                 clock=clock,
                 now=clock.now,
                 penalties=Penalties(clock, first=0.0),
-                around=self.transcripts.around,
-                transcripts=self.transcripts.all,
+                around=lambda protocol, factory: transcripts.around(protocol, faults.around(protocol, factory)),
+                transcripts=transcripts.all,
                 open_smtp_tls=settings.smtp_starttls,
             ),
             everybody=self._everybody,

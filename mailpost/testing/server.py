@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.python.threadable import isInIOThread
 
+from mailpost.faults.injector import Faults
 from mailpost.service.testcertificates import NO_AUTHORITY, NoAuthorityError, TrustedAuthority
 from mailpost.service.throwaway import Endpoint, user_of
 from mailpost.service.transcripts import Transcripts
@@ -94,6 +95,11 @@ class _Server:
         """What was said on each connection, without passwords; `str` of it is to be read."""
         return self._running.transcripts
 
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong: rules can be added, counted and taken away. `str` of each says what it is."""
+        return self._running.faults
+
     def ssl_context(self) -> ssl.SSLContext:
         """For clients: trusts the server's certificate."""
         return self._authority.client_context()
@@ -148,8 +154,8 @@ class MailServer(_Server):
     def start(self) -> MailServer:
         """Listen, on free ports of loopback."""
         thread = reactor_thread()
-        thread.enter()
         self._running = RunningServer(thread.reactor, self._settings)
+        thread.enter()
         try:
             thread.run(_calling(self._running.start))
         except BaseException:  # raised again

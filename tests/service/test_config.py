@@ -193,8 +193,16 @@ p = 1979-05-27T07:32:00Z
     assert lines["t", "m"] == 9
     assert lines["t", "s s"] == 10
     assert lines["t", "s s", "n"] == 11
-    assert lines["list", "o"] == 15
-    assert lines["list", "p"] == 16
+    assert lines["list",] == lines["list", "0"] == 14
+    assert lines["list", "0", "o"] == 15
+    assert lines["list", "0", "p"] == 16
+
+
+def test_the_tables_of_an_array_have_numbers() -> None:
+    lines = key_lines("[[a]]\nx = 1\n\n[[a]]\nx = 2\n[b]\n[[b.c]]\nx = 3\n")
+    assert [lines["a", number, "x"] for number in "01"] == [2, 5]
+    assert [lines["a", number] for number in "01"] == [1, 4]
+    assert lines["b", "c", "0", "x"] == 8
 
 
 @given(st.text(alphabet="ab=[]{}\"'#\n .,1\\"))

@@ -22,6 +22,13 @@ def test_passes(mailpost):
     with smtplib.SMTP(*mailpost.smtp.address) as client:
         client.verify("somebody")
 """
+CHAOS = """
+import pytest
+
+@pytest.mark.mailpost(faults=[{"chaos": 4711}, {"command": "NOOP", "answer": "NO No"}])
+def test_fails(mailpost):
+    assert mailpost.faults.seeds == []
+"""
 LAZY = """
 import sys
 
@@ -44,6 +51,13 @@ def run(folder: Path, text: str, *arguments: str) -> subprocess.CompletedProcess
     (folder / "test_it.py").write_text(text)
     words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_it.py", *arguments]
     return subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_a_failure_has_the_faults_with_their_seeds(tmp_path: Path) -> None:
+    done = run(tmp_path, CHAOS, "--strict-markers")
+    assert "1 failed" in done.stdout
+    shown = done.stdout.partition("mailpost 1: faults")[2]
+    assert "chaos=4711: met 0 times\ncommand='NOOP', answer='NO No': met 0 times" in shown
 
 
 def test_a_failure_has_the_transcripts(tmp_path: Path) -> None:
