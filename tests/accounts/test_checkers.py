@@ -110,10 +110,10 @@ def test_an_unknown_user_costs_what_a_wrong_password_costs(tmp_path: Path) -> No
     def spent(name: bytes) -> float:
         best = 1e9
         for _ in range(5):
-            begun = time.perf_counter()
+            begun = time.process_time()
             with pytest.raises(UnauthorizedLogin):
                 site.login(name, b"wrong")
-            best = min(best, time.perf_counter() - begun)
+            best = min(best, time.process_time() - begun)
         return best
 
     known, unknown = spent(b"joe"), spent(b"nobody")
