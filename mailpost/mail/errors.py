@@ -37,6 +37,8 @@ class ErrorKind(Enum):
     UNKNOWN_ENCODING = auto()
     CANNOT = auto()
     AUTHENTICATION_FAILED = auto()
+    AUTHORIZATION_FAILED = auto()
+    """Who that is was proved; but as whom they want to act, they may not."""
     PRIVACY_REQUIRED = auto()
     NO_SUCH_USER = auto()
     """Nobody here has this address."""

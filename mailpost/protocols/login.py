@@ -184,23 +184,24 @@ class Login:
         try:
             interface, avatar, leave = await _held(maybeDeferred(attempt))
         except (LoginFailed, UnhandledCredentials) as error:
-            self._note(protocol, name, address, _why(error))
+            self.note(protocol, name, address, _why(error))
             await deferLater(self._clock, max(self._penalties.failed(place), self._penalties.failed(whose)))
             raise MailError(ErrorKind.AUTHENTICATION_FAILED, "Authentication failed") from None
         except MailError as error:
-            self._note(protocol, name, address, error.text)
+            self.note(protocol, name, address, error.text)
             raise
         self._penalties.succeeded(place)
         self._penalties.succeeded(whose)
         known_as = str(getattr(avatar, "user", name))
         if not self._connections.log_in(known_as, address):
             leave()
-            self._note(protocol, name, address, "too many connections")
+            self.note(protocol, name, address, "too many connections")
             raise MailError(ErrorKind.LIMIT, "Too many connections of this user from this address")
         self._tell(events.LoggedIn(known_as, protocol, address))
         return LoggedIn(interface, avatar, known_as, _once(leave, lambda: self._connections.log_out(known_as, address)))
 
-    def _note(self, protocol: str, user: str, address: str, reason: str) -> None:
+    def note(self, protocol: str, user: str, address: str, reason: str) -> None:
+        """Tell the log, and whoever listens, that a login was refused."""
         self._tell(events.LoginFailed(user, protocol, address))
         log.warn(
             "{protocol} login of {user!r} from {address} failed: {reason}",

@@ -141,7 +141,7 @@ class SaslServer:
         Raises:
             UnknownMechanism: it is not announced.
             SaslError: the client's messages cannot be read, or come to no end; Cancelled.
-            MailError: PRIVACY_REQUIRED, AUTHENTICATION_FAILED, LIMIT, UNAVAILABLE.
+            MailError: PRIVACY_REQUIRED, AUTHENTICATION_FAILED, AUTHORIZATION_FAILED, LIMIT, UNAVAILABLE.
         """
         if mechanism not in self.mechanisms():
             if mechanism in OVER_TLS and not self.password_permitted:
@@ -169,9 +169,10 @@ class SaslServer:
             plain = messages.parse_plain(message)
         except ValueError as error:
             raise SaslError("The PLAIN message cannot be read") from error
+        logged_in = await self.with_password(plain.user, plain.password)
         if plain.authorization not in (b"", plain.user):
-            return await self._log_in(plain.user, _for_another)
-        return await self.with_password(plain.user, plain.password)
+            raise self._for_another(logged_in)
+        return logged_in
 
     async def _login_mechanism(self, initial: bytes | None, ask: Ask) -> LoggedIn:
         """LOGIN: the name and the password, each asked for; obsolete and in wide use."""
@@ -208,8 +209,6 @@ class SaslServer:
             raise SaslError(f"The only channel binding here is {BINDING}")
         if header.flag == "y" and binding is not None:
             return await self._log_in(user.encode(), _downgraded)
-        if prepared(header.authorization.encode()) not in (b"", user.encode()):
-            return await self._log_in(user.encode(), _for_another)
         verifier, _ = await settled(cast(IScramVerifiers, self._login.verifiers).verifier(user.encode(), plain_name))
         final = await ask(exchange.server_first(verifier))
         try:
@@ -217,14 +216,15 @@ class SaslServer:
         except ScramError as error:
             raise SaslError(str(error)) from error
         logged_in = await self._log_in(credentials.username, lambda: self._ask_portal(credentials))
+        if prepared(header.authorization.encode()) not in (b"", user.encode()):
+            raise self._for_another(logged_in)
         try:
             if not credentials.server_final:
                 raise RuntimeError("a checker let somebody in without a proof")
             if await ask(credentials.server_final):
                 raise SaslError("Nothing may follow the last message of SCRAM")
         except BaseException:  # cancelled too: raised again, with the login given back
-            self._record.user = ""
-            logged_in.log_out()
+            self._give_back(logged_in)
             raise
         return logged_in
 
@@ -262,6 +262,18 @@ class SaslServer:
         self._record.user = logged_in.user
         return logged_in
 
+    def _give_back(self, logged_in: LoggedIn) -> None:
+        self._record.user = ""
+        logged_in.log_out()
+
+    def _for_another(self, logged_in: LoggedIn) -> MailError:
+        """The error that nobody may act for somebody else; it counts as a failed login. RFC: 4616 §2, 5530 §3"""
+        self._give_back(logged_in)
+        self.failures += 1
+        error = MailError(ErrorKind.AUTHORIZATION_FAILED, "Nobody may act for somebody else")
+        self._login.note(self._protocol, logged_in.user, self._record.address, error.text)
+        return error
+
     def _ask_portal(self, credentials: ICredentials) -> Any:
         if self.portal is None:
             raise MailError(ErrorKind.UNAVAILABLE, "Logins are not possible at the moment")
@@ -276,7 +288,3 @@ def _rank(name: str) -> tuple[int, int, str]:
 
 def _downgraded() -> NoReturn:
     raise Refused("the client was not shown the channel binding that is there: somebody may be between")
-
-
-def _for_another() -> NoReturn:
-    raise Refused("nobody may act for somebody else")

@@ -175,7 +175,7 @@ def test_refusals_are_late_and_counted() -> None:
     for mechanism, initial, ask in (
         ("PLAIN", b"\0joe\0wrong", None),
         ("PLAIN", b"\0nobody\0secret", None),
-        ("PLAIN", b"ann\0joe\0secret", None),
+        ("PLAIN", b"ann\0joe\0wrong", None),
         ("LOGIN", b"joe", answers(b"wrong")),
         ("LOGIN", None, answers(b"", b"")),
     ):
@@ -185,6 +185,15 @@ def test_refusals_are_late_and_counted() -> None:
     assert server.sasl.failures == 5
     assert server.realm.inside == 0
     assert server.record.user == ""
+
+
+def test_who_is_known_may_not_act_for_somebody_else() -> None:
+    """RFC: 5530 §3 (AUTHORIZATIONFAILED)"""
+    server = Server()
+    assert server.refused("PLAIN", b"ann\0joe\0secret", None) is ErrorKind.AUTHORIZATION_FAILED
+    assert server.sasl.failures == 1
+    assert (server.realm.inside, server.record.user) == (0, "")
+    server.authenticate("PLAIN", b"joe\0joe\0secret", None).log_out()
 
 
 @pytest.mark.parametrize("message", [b"", b"joe", b"\0joe", b"\0\0secret", b"\0joe\0", b"\0\xff\0x", b"\0a\0b\0c"])

@@ -296,7 +296,7 @@ def parse(line: CommandLine, utf8: bool = False) -> Request:
     Raises:
         UnknownCommandError: the name is not of this module.
         ParseError: it is not IMAP; with the tag where there is one.
-        MailError: BAD_CHARSET, BAD_FOLDER_NAME: it is, but cannot be done. `head` tells the tag.
+        MailError: BAD_FOLDER_NAME: it is, but cannot be done. `head` tells the tag.
     """
     found = _head(line)
     tag, name = found[1], found[2].upper()

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from enum import Enum
 
 from mailpost.mail.encodings import decode_charset, known_charset
-from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.flags import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
 from mailpost.mail.searchkeys import (
     All,
@@ -73,6 +72,8 @@ class Search:
     """With PARTIAL: which of those found are told."""
     charset: bool = False
     """The client has named one."""
+    charset_known: bool = True
+    """False: nobody knows how its keys are to be read, and `key` says nothing. RFC: 5182 §2.1 minds what it returns."""
 
 
 _RETURNS = {value.value: value for value in SearchReturn}
@@ -108,7 +109,7 @@ def parse_search(reader: Reader, uid: bool = False) -> Search:
         reader.space()
         charset = reader.astring("a charset").decode("ascii", "replace")
         if not known_charset(charset):
-            raise MailError(ErrorKind.BAD_CHARSET, "This charset is not known")
+            return Search(All(), returns, uid=uid, partial=partial, charset=True, charset_known=False)
         reader.space()
     keys = _Keys(reader, charset)
     found = [keys.key(0)]

@@ -17,6 +17,7 @@ END = b".\r\n"
 _CODES: dict[ErrorKind, bytes] = {
     ErrorKind.IN_USE: b"IN-USE",
     ErrorKind.AUTHENTICATION_FAILED: b"AUTH",
+    ErrorKind.AUTHORIZATION_FAILED: b"AUTH",
     **dict.fromkeys(
         (ErrorKind.UNAVAILABLE, ErrorKind.DISK_FULL, ErrorKind.OVER_QUOTA, ErrorKind.LIMIT, ErrorKind.BUG), b"SYS/TEMP"
     ),

@@ -61,6 +61,7 @@ _OF_KINDS: Mapping[ErrorKind, tuple[int, str]] = {
     ErrorKind.MESSAGE_TOO_BIG: (552, "5.3.4"),
     ErrorKind.LIMIT: (451, "4.7.0"),
     ErrorKind.AUTHENTICATION_FAILED: (535, "5.7.8"),
+    ErrorKind.AUTHORIZATION_FAILED: (535, "5.7.8"),
     ErrorKind.PRIVACY_REQUIRED: (538, "5.7.11"),
     ErrorKind.LOOP: (554, "5.4.6"),
     ErrorKind.CANNOT: (554, "5.0.0"),

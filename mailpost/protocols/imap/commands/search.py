@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mailpost.mail.errors import IncompleteError, MailError
+from mailpost.mail.errors import ErrorKind, IncompleteError, MailError
 from mailpost.mail.uidset import UidSet
 from mailpost.protocols.imap.commands.context import Context, knows_modseqs
 from mailpost.protocols.imap.selected import SelectedMailbox, uid_required
@@ -33,10 +33,14 @@ async def search(context: Context, command: Search) -> None:
         raise uid_required()
     if command.charset and "UTF8=ACCEPT" in context.enabled:
         raise ParseError("All strings are UTF-8 since UTF8=ACCEPT: name no CHARSET")
+    saves = command.returns is not None and SearchReturn.SAVE in command.returns
+    if not command.charset_known:
+        if saves:
+            selected.saved = UidSet()
+        raise MailError(ErrorKind.BAD_CHARSET, "This charset is not known")
     key = selected.resolved(command.key)
     if command.modseq:
         knows_modseqs(context, needed=True)
-    saves = command.returns is not None and SearchReturn.SAVE in command.returns
     try:
         found = await settled(selected.mailbox.search(key))
     except IncompleteError as error:

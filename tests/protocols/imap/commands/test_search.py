@@ -179,6 +179,15 @@ def test_an_unknown_charset_is_refused_with_those_that_are_known():
     assert setting().says("SEARCH CHARSET UTF-8 ALL").endswith(b"a OK SEARCH completed\r\n")
 
 
+@pytest.mark.parametrize(("options", "left"), [("SAVE", b"COUNT 0"), ("ALL", b"COUNT 3")])
+def test_a_charset_that_is_not_known_leaves_nothing_saved(options, left):
+    """RFC: 5182 §2.1, 9051 §6.4.4.1"""
+    client = setting()
+    client.says("SEARCH RETURN (SAVE) UNSEEN")
+    assert client.says(f"SEARCH RETURN ({options}) CHARSET KLINGON (OR $ 1) TEXT x").startswith(b"a NO [BADCHARSET (")
+    assert client.lines("SEARCH RETURN (COUNT) $")[0].endswith(left)
+
+
 def test_text_is_found():
     client = setting()
     assert client.lines('SEARCH SUBJECT "number 4"')[0] == b"* SEARCH 3"
