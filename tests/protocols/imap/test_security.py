@@ -243,14 +243,19 @@ def test_who_would_act_for_somebody_else_is_a_failed_login(server: Server) -> No
 
     globalLogPublisher.addObserver(note)
     try:
-        client.sends(b"a AUTHENTICATE PLAIN YW5uAGpvZQBzZWNyZXQ=\r\n")
-        assert client.heard() == b"", "it is answered late, as a wrong password is"
+        client.sends(b"a AUTHENTICATE PLAIN YW5uAGpvZQB3cm9uZw==\r\n")
+        assert client.heard() == b"", "with a wrong password it is answered late, and not that it was right"
         server.clock.advance(1)
+        assert client.heard().startswith(b"a NO [AUTHENTICATIONFAILED] ")
+        client.sends(b"b AUTHENTICATE PLAIN YW5uAGpvZQBzZWNyZXQ=\r\n")
+        server.clock.advance(1)
+        assert client.heard().startswith(b"b NO [AUTHORIZATIONFAILED] ")
     finally:
         globalLogPublisher.removeObserver(note)
-    assert client.heard().startswith(b"a NO [AUTHENTICATIONFAILED] ")
-    assert [line for line in noted if "login of 'joe'" in line and "nobody may act for somebody else" in line]
+    assert [line for line in noted if "login of 'joe'" in line and "Nobody may act for somebody else" in line]
+    assert client.protocol.session.authentication.failures == 2
     assert server.realm.inside == 0
+    assert client.protocol.record.user == ""
 
 
 def test_failed_logins_are_bounded_and_slow() -> None:
