@@ -6,8 +6,10 @@ RFC: 9293 §3.8.4 (keepalive)
 from __future__ import annotations
 
 import os
+import socket
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from ipaddress import IPv6Address, ip_address
 from typing import Any, Protocol, TypeVar
 
@@ -98,6 +100,22 @@ def send_now(transport: Any) -> None:
     """
     if isinstance(transport, Connection) and not transport.disconnecting and not transport.disconnected:
         transport.doWrite()
+
+
+_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
+"""Linux has it."""
+
+
+def acknowledge_at_once(transport: Any) -> None:
+    """Let a TCP client know at once that what it has sent has come, not only with the answer to the whole.
+
+    Many clients send the end of a command apart from its literal, and their kernel holds it back until the literal has
+    been acknowledged, which ours puts off for 40 ms while there is nothing to answer. The kernel forgets this soon.
+    """
+    tcp = transport.transport if isinstance(transport, TLSMemoryBIOProtocol) else transport
+    if _QUICKACK is not None and isinstance(tcp, Connection):
+        with suppress(OSError):  # it is gone: the reactor finds that, too
+            tcp.socket.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
 
 
 def network_of(address: str) -> str:

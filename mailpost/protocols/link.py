@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 from mailpost.protocols.connection import (
     ConnectionRecord,
     Connections,
+    acknowledge_at_once,
     address_of,
     is_encrypted,
     keep_alive,
@@ -70,6 +71,10 @@ class Link:
         self._transport.write(data)
         if len(data) <= SENT_AT_ONCE:
             send_now(self._transport)
+
+    def acknowledge_at_once(self) -> None:
+        """The client is about to send more, and what it has sent has no answer of its own."""
+        acknowledge_at_once(self._transport)
 
     def set_reading(self, reading: bool) -> None:
         """Stop reading from the transport, or go on."""

@@ -148,6 +148,10 @@ class MailpostIMAP4Server(imap4.IMAP4Server):
         """Write to the transport; a short answer goes out in this turn of the reactor."""
         self._stream.send(data)
 
+    def acknowledge_at_once(self) -> None:
+        """The client is about to send more of a command."""
+        self._link.acknowledge_at_once()
+
     def set_reading(self, reading: bool) -> None:
         """Stop reading from the transport, or go on."""
         self._stream.set_reading(reading)

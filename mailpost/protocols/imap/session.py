@@ -303,8 +303,10 @@ class Session:
                 await self._guarded(self._offered(event))
             case LiteralData():
                 await self._incoming.take(event.octets, event.last)
+                self._connection.acknowledge_at_once()
             case ContinuationDue():
                 self.continuation(b"OK")
+                self._connection.acknowledge_at_once()
             case TooLong():
                 self._incoming.abort()
                 self.tag = event.tag or b"*"

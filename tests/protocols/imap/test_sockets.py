@@ -17,7 +17,7 @@ from twisted.cred.portal import Portal
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SkipTest, TestCase
 
 from mailpost.protocols.imap.connection import IMAPFactory
 from mailpost.protocols.imap.settings import ImapSettings
@@ -132,6 +132,32 @@ class SocketTests(TestCase):
                 client.close()
 
         return deferToThread(run)
+
+    async def _appends(self, tls: bool) -> float:
+        """Seconds of the quickest of some appends by a client that sends the end of each apart, as imaplib does."""
+
+        def play(client: Blocking) -> float:
+            if tls:
+                client.begins_tls()
+            client.says(b"l LOGIN joe secret")
+            took = []
+            for _ in range(5):
+                client.socket.sendall(b"a APPEND INBOX {4000}\r\n")
+                assert client.lines.readline() == b"+ OK\r\n"
+                begun = time.monotonic()
+                client.socket.sendall(b"x" * 4_000)
+                client.socket.sendall(b"\r\n")
+                assert client.until(b"a")[-1].startswith(b"a OK")
+                took.append(time.monotonic() - begun)
+            return min(took)
+
+        return float(await self.plays(play))
+
+    async def test_the_end_of_an_append_is_not_waited_for(self) -> None:
+        if not hasattr(socket, "TCP_QUICKACK"):
+            raise SkipTest("no other kernel can be told")
+        assert await self._appends(tls=False) < 0.03
+        assert await self._appends(tls=True) < 0.03
 
     async def test_a_session_under_tls(self) -> None:
         def play(client: Blocking) -> list[bytes]:
