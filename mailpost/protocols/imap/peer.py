@@ -62,6 +62,9 @@ class Connection(Protocol):
     def uncompress(self) -> None:
         """End compression."""
 
+    def acknowledge_at_once(self) -> None:
+        """The client is about to send more of a command."""
+
     def set_reading(self, reading: bool) -> None:
         """Stop reading from the transport, or go on."""
 
