@@ -27,6 +27,8 @@ class TextPart:
 
     size: int
     """Octets."""
+    utf8: bool = False
+    """Sent as UTF8. RFC: 6855 §4"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class AppendMessage:
     binary: bool = False
     """Sent as literal8 (`~{n}`): may hold NUL."""
     utf8: bool = False
-    """Sent as UTF8: its header may be UTF-8. RFC: 6855 §4"""
+    """Sent as UTF8, it or a part of it: its header may be UTF-8. RFC: 6855 §4"""
     parts: tuple[TextPart | UrlPart, ...] | None = None
     """What it is put together from, in order; None where it came whole. RFC: 4469 §3"""
     open: bool = False
@@ -116,8 +118,9 @@ def _message(reader: Reader) -> AppendMessage:
         reader.space()
     if reader.accept_word(b"CATENATE"):
         parts, is_open = _parts(reader)
-        size = sum(part.size for part in parts if isinstance(part, TextPart))
-        return AppendMessage(size, flags, internaldate, parts=parts, open=is_open)
+        texts = [part for part in parts if isinstance(part, TextPart)]
+        size, utf8 = sum(part.size for part in texts), any(part.utf8 for part in texts)
+        return AppendMessage(size, flags, internaldate, utf8=utf8, parts=parts, open=is_open)
     if reader.accept_word(b"UTF8"):
         size, is_open = _utf8(reader)
         return AppendMessage(size, flags, internaldate, binary=True, utf8=True, open=is_open)
@@ -167,7 +170,7 @@ def _part(reader: Reader) -> TextPart | UrlPart:
         reader.space()
         return UrlPart(reader.astring("a URL"))
     if reader.accept_word(b"UTF8"):
-        return TextPart(_utf8(reader)[0])
+        return TextPart(_utf8(reader)[0], utf8=True)
     if not reader.accept_word(b"TEXT"):
         raise reader.error("TEXT or URL")
     reader.space()

@@ -73,8 +73,8 @@ def test_messages_are_bounded() -> None:
 
 def test_a_message_of_parts() -> None:
     octets = b'APPEND x (\\Seen) CATENATE (URL "/a/;UID=1" TEXT {2+}\r\nab URL /b/;UID=2 utf8 (~{1+}\r\nc))'
-    parts = (UrlPart(b"/a/;UID=1"), TextPart(2), UrlPart(b"/b/;UID=2"), TextPart(1))
-    assert parsed(octets) == Append("x", (AppendMessage(3, SEEN, parts=parts),))
+    parts = (UrlPart(b"/a/;UID=1"), TextPart(2), UrlPart(b"/b/;UID=2"), TextPart(1, utf8=True))
+    assert parsed(octets) == Append("x", (AppendMessage(3, SEEN, utf8=True, parts=parts),))
     only = parsed(b"APPEND x CATENATE (URL /a/;UID=1) {1+}\r\nx")
     assert only == Append("x", (AppendMessage(0, parts=(UrlPart(b"/a/;UID=1"),)), AppendMessage(1)))
 

@@ -177,11 +177,13 @@ def test_a_message_with_nul_octets_is_a_literal8_both_ways():
     assert b"BINARY[1] {0}" in client.says("FETCH 1 BINARY.PEEK[1]")
 
 
-def test_utf8_must_be_enabled():
+@pytest.mark.parametrize("how", ["UTF8 (~{2+}\r\n\u00fc)", "CATENATE (TEXT {1+}\r\nx UTF8 (~{2+}\r\n\u00fc))"])
+def test_utf8_must_be_enabled(how):
+    """RFC: 6855 §4"""
     client = Client(account())
-    assert client.says("APPEND INBOX UTF8 (~{2+}\r\n\u00fc)").startswith(b"a BAD ")
+    assert client.says(f"APPEND INBOX {how}").startswith(b"a BAD ")
     client.says("ENABLE UTF8=ACCEPT")
-    assert client.lines("APPEND INBOX UTF8 (~{2+}\r\n\u00fc)")[-1].startswith(b"a OK")
+    assert client.lines(f"APPEND INBOX {how}")[-1].startswith(b"a OK")
 
 
 # -- REPLACE
