@@ -113,8 +113,8 @@ def acknowledge_at_once(transport: Any) -> None:
     been acknowledged, which ours puts off for 40 ms while there is nothing to answer. The kernel forgets this soon.
     """
     tcp = transport.transport if isinstance(transport, TLSMemoryBIOProtocol) else transport
-    if _QUICKACK is not None and isinstance(tcp, Connection):
-        with suppress(OSError):  # it is gone: the reactor finds that, too
+    if _QUICKACK is not None and isinstance(tcp, Connection) and not tcp.disconnected:
+        with suppress(OSError):  # it is no TCP, or gone
             tcp.socket.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,9 @@ from OpenSSL import SSL
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionLost
+from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
+from twisted.internet.tcp import Connection as TCPConnection
 from twisted.internet.testing import StringTransport
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
@@ -19,6 +22,7 @@ from twisted.python.failure import Failure
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.protocols.connection import (
     Connections,
+    acknowledge_at_once,
     address_of,
     is_local,
     keep_alive,
@@ -199,3 +203,18 @@ def test_keepalive_is_for_transports_that_have_it() -> None:
     keep_alive(Tcp())
     keep_alive(StringTransport())
     assert switched == [True]
+
+
+def test_what_cannot_be_acknowledged_is_left_alone() -> None:
+    """A socket that is no TCP, one that is gone, and no socket at all; on real ones see `imap.test_sockets`."""
+    here, there = socket.socketpair()
+    connection = TCPConnection(here, Protocol())
+    acknowledge_at_once(connection)
+    connection.disconnected = True
+    del connection.socket
+    acknowledge_at_once(connection)
+    acknowledge_at_once(StringTransport())
+    there.sendall(b"x")
+    assert here.recv(1) == b"x"
+    here.close()
+    there.close()
