@@ -44,6 +44,7 @@ class Seen:
 
     def told_before(self, before: Seen) -> None:
         """Add what was told before the command."""
+        self.expunged |= before.expunged
         self.fetched = {
             message: {**before.fetched.get(message, {}), **self.fetched.get(message, {})}
             for message in before.fetched.keys() | self.fetched.keys()
