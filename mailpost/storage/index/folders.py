@@ -115,6 +115,15 @@ def list_again(db: sqlite3.Connection) -> None:
     db.execute("UPDATE folders SET cur_mtime=0, new_mtime=0")
 
 
+def never_listed(db: sqlite3.Connection) -> list[int]:
+    """Folders whose messages are not known yet: none is, and the directories were not looked into."""
+    rows = db.execute(
+        "SELECT id FROM folders WHERE (cur_mtime=0 OR new_mtime=0)"
+        " AND NOT EXISTS (SELECT 1 FROM messages WHERE folder=folders.id)"
+    )
+    return [folder for (folder,) in rows]
+
+
 def unlisted(db: sqlite3.Connection) -> list[int]:
     """Folders in which `dovecot-uidlist` lacks the last lines."""
     rows = db.execute("SELECT id FROM folders WHERE listed < (SELECT max(uid) FROM messages WHERE folder=folders.id)")

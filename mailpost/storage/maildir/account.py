@@ -36,6 +36,7 @@ from mailpost.storage.maildir.maildrop import MaildirMaildrop, open_maildrop
 from mailpost.storage.maildir.opening import OpenedFiles
 from mailpost.storage.maildir.reading import Reading
 from mailpost.storage.maildir.registry import Registry
+from mailpost.storage.maildir.room import Room
 from mailpost.storage.maildir.spool import MaildirSpool, incoming_message
 from mailpost.storage.maildir.upkeep import Upkeep
 from mailpost.storage.maildir.watch import Watcher
@@ -91,9 +92,7 @@ class MaildirAccount:
             found=self._found,
         )
         self._opened = opened
-        self._clock = clock
         self._watcher = watcher
-        self._quota = quota
         self._released = released
         self._lane = Lane(opened.root_fd, layout, Batches(opened.state, opened.generation), self.registry)
         reading = Reading(opened.state_readers, opened.cache_readers, self._lane.files, summariser)
@@ -106,6 +105,7 @@ class MaildirAccount:
             self.workers, opened.generation, clock, sync=self.sync, stale=self._list.is_stale, looked=self._watch_again
         )
         self.upkeep = Upkeep(self.workers, self.registry, self._looking, clock)
+        self._room = Room(self.workers, self.registry, self._looking, quota)
         self._others = watcher.watch_file(opened.generation.path, self._looking.committed)
 
     # -- opening and closing
@@ -327,11 +327,11 @@ class MaildirAccount:
     @property
     def quota_limit(self) -> QuotaLimit:
         """How much may be in it."""
-        return self._quota()
+        return self._room.limit
 
     async def usage(self) -> Usage:
         """What is in it."""
-        return await self.workers.query(usage.usage)
+        return await self._room.usage()
 
     def spool(self, expected: int, beside: int = 0) -> MaildirSpool:
         """Begin to receive a message."""
@@ -354,11 +354,11 @@ class MaildirAccount:
         incoming = [await incoming_message(message) for message in messages]
         if not incoming:
             return Appended(0, ())
-        await self.workers.need_room()
+        limit = await self._room.needed()
         gone = None if replaced is None else (replaced[0].folder.number, replaced[1])
 
         def add(number: int) -> Deferred[Appended]:
-            return self.workers.write(writing.append, number, incoming, origin, self.quota_limit, replaced=gone)
+            return self.workers.write(writing.append, number, incoming, origin, limit, replaced=gone)
 
         try:
             appended = await add(info.number)
@@ -379,9 +379,9 @@ class MaildirAccount:
     async def copy(self, source: FolderInfo, spans: Spans, target: str, move: bool, origin: object | None) -> Copied:
         """Copy or move messages."""
         to = await self._list.known(target)
-        await self.workers.need_room()
+        limit = await self._room.needed()
         copied = await self.workers.write(
-            writing.copy, source.number, to.number, spans, move=move, origin=origin, limit=self.quota_limit
+            writing.copy, source.number, to.number, spans, move=move, origin=origin, limit=limit
         )
         self.workers.keep_copies(source, to, list(zip(copied.source_uids, copied.target_uids, strict=True)))
         if move:

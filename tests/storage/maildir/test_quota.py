@@ -5,6 +5,7 @@ RFC: 9208 §4.3.1 (OVERQUOTA), §5
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -98,6 +99,59 @@ class LimitTests(TestCase):
         await settled(mailbox.copy([1], "Other", move=True))
         await settled(mailbox.expunge())
         await settled(account.append("INBOX", [NewMessage(MESSAGE)]))
+
+
+class TakenOverTests(TestCase):
+    """A tree of another server's, or one whose state is lost: what nobody has looked at counts too."""
+
+    def setUp(self) -> Deferred[None]:
+        self.root = Path(self.mktemp()).absolute()
+        self.limit = QuotaLimit(octets=1000)
+        for directory in (".", ".Work", ".Work.Deep"):
+            for place in ("cur", "new", "tmp"):
+                (self.root / directory / place).mkdir(parents=True, mode=0o700)
+        (self.root / ".Work/cur/1.x:2,S").write_bytes(b"A: b\n\n" + b"x" * 394)
+        (self.root / ".Work.Deep/new/2.x").write_bytes(b"A: b\n\n" + b"x" * 394)
+        self.store = MaildirStore(reactor, lambda _: self.root, summarise, quota=lambda _: self.limit)
+        return Deferred.fromCoroutine(self.open())
+
+    async def open(self) -> None:
+        self.account = await settled(self.store.account("ann"))
+
+    async def tearDown(self) -> None:
+        self.account.release()
+        await settled(self.store.close())
+
+    async def test_it_is_counted_before_anybody_is_told(self) -> None:
+        self.assertEqual(await settled(self.account.usage()), Usage(800, 2))
+
+    async def test_it_is_counted_before_more_comes_in(self) -> None:
+        with pytest.raises(MailError) as refused:
+            await settled(self.account.append("INBOX", [NewMessage(b"A: b\r\n\r\n" + b"x" * 300)]))
+        self.assertIs(refused.value.kind, ErrorKind.OVER_QUOTA)
+        await settled(self.account.append("INBOX", [NewMessage(b"A: b\r\n\r\n" + b"x" * 100)]))
+
+    async def test_it_is_counted_before_copies_are_made(self) -> None:
+        mailbox = await settled(self.account.open("Work"))
+        self.limit = QuotaLimit(messages=2)
+        try:
+            with pytest.raises(MailError) as refused:
+                await settled(mailbox.copy([1], "INBOX"))
+            self.assertIs(refused.value.kind, ErrorKind.OVER_QUOTA)
+        finally:
+            mailbox.release()
+
+    async def test_a_folder_that_another_program_puts_there_later(self) -> None:
+        self.assertEqual((await settled(self.account.usage())).messages, 2)
+        shutil.copytree(self.root / ".Work", self.root / ".Copy", ignore=shutil.ignore_patterns("dovecot-*"))
+        await settled(self.account.sync())
+        self.assertEqual(await settled(self.account.usage()), Usage(1200, 3))
+
+    async def test_a_folder_that_cannot_be_read_is_in_nobodys_way(self) -> None:
+        shutil.rmtree(self.root / ".Work/cur")
+        (self.root / ".Work/cur").write_bytes(b"")  # as good as one without permission, whoever runs the tests
+        self.assertEqual((await settled(self.account.usage())).messages, 1)
+        await settled(self.account.append("INBOX", [NewMessage(MESSAGE)]))
 
 
 class MemoryLimitTests(LimitTests):
