@@ -1,12 +1,13 @@
 """What is on the disk before OK is said: file, directory entry, state; as the kernel sees it.
 
-RFC: 9051 §6.3.12, §6.4.7, §6.4.8
+RFC: 9051 §6.3.12, §6.4.7, §6.4.8, 5321 §6.1
 """
 
 from __future__ import annotations
 
 import re
 import shutil
+import smtplib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.server import Twistd, configured
+from tests.acceptance.server import Twistd, configured, free_port
 from tests.crash.actors import connected, done
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
@@ -23,6 +24,17 @@ _CALLS = "fsync,fdatasync,rename,renameat,renameat2,link,linkat,write,pwrite64,w
 _CALL = re.compile(r"^\d+ +(\w+)\((.*)\) += (-?\d+)")
 _RESUMED = re.compile(r"^(\d+) +<\.\.\. (\w+) resumed>(.*)$")
 _UNFINISHED = re.compile(r"^(\d+) +(.*) <unfinished \.\.\.>$")
+_POST = """\
+lmtp = ["tcp:{lmtp}:interface=127.0.0.1"]
+submission = ["tcp:{submission}:interface=127.0.0.1"]
+[recipients]
+domains = ["example.org"]
+[smarthost]
+host = "127.0.0.1"
+port = 1
+tls = "none"
+queue = "queue"
+"""
 MESSAGE = b"From: ann@example.org\r\nSubject: order\r\n\r\ntext\r\n"
 
 
@@ -37,10 +49,32 @@ class Call:
 @pytest.fixture
 def traced(tmp_path: Path) -> Iterator[tuple[Twistd, Path]]:
     """A server whose system calls are written down, paths beside descriptors."""
-    server, trace = configured(tmp_path), tmp_path / "trace"
+    yield from _traced(configured(tmp_path))
+
+
+def _traced(server: Twistd) -> Iterator[tuple[Twistd, Path]]:
+    trace = server.folder / "trace"
     server.before = ("strace", "-D", "-f", "-y", "-s", "200", "-e", f"trace={_CALLS}", "-o", str(trace))
     with server:
         yield server, trace
+
+
+@dataclass(frozen=True)
+class Post:
+    """A server under the same eye that takes mail, and its ports."""
+
+    server: Twistd
+    trace: Path
+    lmtp: int
+    submission: int
+
+
+@pytest.fixture
+def post(tmp_path: Path) -> Iterator[Post]:
+    lmtp, submission = free_port(), free_port()
+    server = configured(tmp_path, users=("ann", "bob"), extra=_POST.format(lmtp=lmtp, submission=submission))
+    for each in _traced(server):
+        yield Post(*each, lmtp, submission)
 
 
 def stopped(server: Twistd, trace: Path) -> list[Call]:
@@ -133,4 +167,41 @@ def test_copy_and_move(traced: tuple[Twistd, Path], command: str, count: int) ->
         synced(r"/\.Archive/cur>"),
         synced(STATE),
         answered("COPYUID"),
+    )
+
+
+@pytest.mark.parametrize("size", [100, 1_500_000], ids=["in memory", "in a file"])
+def test_a_delivery_to_two(post: Post, size: int) -> None:
+    """RFC: 2033 §4.2"""
+    with smtplib.LMTP("127.0.0.1", post.lmtp, timeout=60) as client:
+        client.ehlo()
+        before = len(calls(post.trace))
+        said = [client.mail("eve@example.net"), client.rcpt("ann"), client.rcpt("bob")]
+        said += [client.data(MESSAGE + b"x" * size + b"\r\n"), client.getreply()]
+    assert [code for code, _ in said] == [250] * 5
+    found = stopped(post.server, post.trace)[before:]
+    for user in ("ann", "bob"):
+        in_order(
+            found,
+            synced(rf"/{user}/tmp/"),
+            named("rename", rf"/{user}/tmp>, .*/{user}/cur>, "),
+            synced(rf"/{user}/cur>"),
+            synced(rf"/{user}/{STATE}"),
+            answered(f"<{user}> Message taken"),
+        )
+
+
+@pytest.mark.parametrize("size", [100, 1_500_000])
+def test_a_message_in_the_queue(post: Post, size: int) -> None:
+    with smtplib.SMTP("127.0.0.1", post.submission, timeout=60) as client:
+        client.login("ann", "pass")
+        before = len(calls(post.trace))
+        assert client.sendmail("ann@example.org", ["carl@example.net"], MESSAGE + b"x" * size + b"\r\n") == {}
+    in_order(
+        stopped(post.server, post.trace)[before:],
+        *[synced(r"/queue/tmp/")] * 2,  # the message, and who gets it
+        named("rename", r'/queue/tmp/[^"]*", "[^"]*/queue/[^"/]*\.message"'),
+        named("rename", r'/queue/tmp/[^"]*", "[^"]*/queue/[^"/]*\.envelope"'),
+        synced(r"/queue>"),
+        answered("250 2.0.0 Message taken"),
     )
