@@ -94,12 +94,15 @@ class LogWriter(Service):
                 line = self._lines.get()
 
     def _put(self, text: str) -> None:
-        # A full disk, a terminal that is gone: mail is served all the same, and there is nowhere to say it.
-        with suppress(OSError):
+        # A full disk, a terminal that is gone or closed: mail is served all the same, and there is nowhere to say it.
+        with suppress(OSError, ValueError):
             if self._rotating:
                 self._rotating = False
                 self._out.rotate()
-            self._out.write(text)
+            try:
+                self._out.write(text)
+            except UnicodeError:  # the name of a file that is no UTF-8, a terminal that takes less than that
+                self._out.write(text.encode("ascii", "backslashreplace").decode())
             self._out.flush()
 
 

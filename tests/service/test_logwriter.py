@@ -71,6 +71,31 @@ def test_lines_come_without_being_asked_for() -> None:
     writer.stopService()
 
 
+@pytest.mark.parametrize("where", ["file", "terminal"])
+def test_what_cannot_be_encoded_is_no_end_of_the_log(tmp_path: Path, where: str) -> None:
+    """File names may be any octets, and a line may quote them."""
+    path = tmp_path / "log"
+    out = LogFile.fromFullPath(str(path)) if where == "file" else path.open("w", encoding="latin-1")
+    writer = LogWriter(out)
+    writer.startService()
+    writer.write(f"folder {os.fsdecode(bytes([0x57, 0xFF]))} \u20ac\n")
+    writer.write("and more\n")
+    writer.stopService()
+    assert path.read_bytes() == b"folder W\\udcff \\u20ac\nand more\n"
+    out.close()
+
+
+def test_a_terminal_that_was_closed_is_no_end_of_the_server() -> None:
+    out = io.StringIO()
+    out.close()
+    writer = LogWriter(out)
+    writer.startService()
+    for number in range(module.MOST_LINES // 2):
+        writer.write(f"{number}\n")
+    until(writer._lines.empty)
+    writer.stopService()
+
+
 def test_before_and_after_it_is_written_at_once() -> None:
     out = io.StringIO()
     writer = LogWriter(out)
