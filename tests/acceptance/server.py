@@ -86,6 +86,16 @@ class Twistd:
         self.process.kill()
         raise AssertionError(f"the server did not come up:\n{self.log.read_text()}")
 
+    def said(self) -> str:
+        """Its log, once it has come to rest: a thread writes it, some hundredths of a second later."""
+        text, until = self.log.read_text(), time.monotonic() + 5
+        while time.monotonic() < until:
+            time.sleep(0.2)
+            before, text = text, self.log.read_text()
+            if text == before:
+                break
+        return text
+
     def stop(self) -> None:
         """Ask it to end, and wait for that."""
         if self.process.poll() is None:

@@ -101,7 +101,7 @@ def test_the_next_command_of_any_session_sees_them(place: Place) -> None:
         draft.write_text((place.root / "subscriptions").read_text() + "Play\n")
         draft.rename(place.root / "subscriptions")
         assert any(b"Play" in line for line in one.ok('LIST (SUBSCRIBED) "" "*"'))
-    assert "Traceback" not in place.server.log.read_text()
+    assert "Traceback" not in place.server.said()
 
 
 def test_a_directory_that_becomes_a_folder_later(place: Place) -> None:
@@ -139,7 +139,7 @@ def test_a_session_in_the_folder_is_told_soon(place: Place, how: str, messages: 
             pass
         assert time.perf_counter() - begun < SEEN_SECONDS
     assert not place.work.exists()
-    assert "Traceback" not in place.server.log.read_text()
+    assert "Traceback" not in place.server.said()
 
 
 def test_only_accounts_that_are_open_are_watched(place: Place) -> None:
@@ -172,6 +172,6 @@ def test_without_a_watch_they_are_found_later(tmp_path: Path, layout: str) -> No
             two.ok("SELECT Work")
             shutil.rmtree(place.work)
             until(lambda: "Work" not in names(one))
-        said = server.log.read_text()
+        said = server.said()
         assert said.count("polled") == 1
         assert "Traceback" not in said

@@ -110,7 +110,7 @@ def test_renames_make_no_message_vanish(start: Callable[..., Twistd], capsys: py
     assert sorted(said) == sorted("".join(sorted(letters)) for letters in names.values())
     for client in clients:
         client.close()
-    assert "Traceback" not in server.log.read_text()
+    assert "Traceback" not in server.said()
 
 
 def says_what_names_say(client: Client, cur: Path, but: set[int]) -> bool:

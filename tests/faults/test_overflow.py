@@ -145,7 +145,7 @@ def test_what_the_kernel_forgot_is_found(start: Callable[..., Twistd], capsys: p
     assert not quiet.gone
     assert quiet.end() == inbox
     assert took < MOST_SECONDS
-    said = server.log.read_text()
+    said = server.said()
     assert said.count("more happened than inotify could tell") >= 1
     assert "Traceback" not in said
     for view in (*views, quiet):

@@ -50,7 +50,7 @@ def test_too_many_open_files(start: Callable[..., Twistd]) -> None:
     served.close()
     with Client(server.port) as again:
         assert again.uids("F2") == [1]
-    said = [line for line in server.log.read_text().splitlines() if "EMFILE" in line or "oo many" in line]
+    said = [line for line in server.said().splitlines() if "EMFILE" in line or "oo many" in line]
     assert said
     assert len([line for line in said if "Troubles#warn" in line]) <= 1, "the rest is Twisted's, of connections"
 
@@ -71,7 +71,7 @@ def test_inotify_watches_run_out(start: Callable[..., Twistd]) -> None:
             while not any(b"EXISTS" in line for line in client.ok("NOOP")):
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
-    assert server.log.read_text().count("polled") == 1
+    assert server.said().count("polled") == 1
 
 
 def test_a_clock_that_is_set_back_a_day(start: Callable[..., Twistd], tmp_path: Path) -> None:
@@ -104,14 +104,14 @@ def test_a_clock_that_is_set_back_a_day(start: Callable[..., Twistd], tmp_path: 
         while not said:
             assert time.monotonic() < deadline
             time.sleep(0.1)
-            said = [line for line in server.log.read_text().splitlines() if "the clock was" in line]
+            said = [line for line in server.said().splitlines() if "the clock was" in line]
         (line,) = said
         assert f"the clock was set back by {clock.DAY} s" in line
     server.stop()
     server.start()
     with Client(server.port) as ann:
         assert ann.uids("INBOX") == [1, 2, 3]
-    assert "Traceback" not in server.log.read_text()
+    assert "Traceback" not in server.said()
 
 
 def modseq(client: Client) -> int:

@@ -21,8 +21,8 @@ from mailpost.storage.maildir.directories import purge_trash
 from mailpost.storage.maildir.files import Ballast
 from mailpost.storage.maildir.lane import FolderInfo, Lane
 from mailpost.storage.maildir.reading import Reading
-from mailpost.storage.maildir.troubles import Troubles
 from mailpost.storage.offload import Offload
+from mailpost.storage.troubles import Troubles
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -172,8 +172,15 @@ class Workers:
             self._cached(self._cache.remove, folder.cache_key, _runs(uids))
 
     def kept(self) -> Deferred[None]:
-        """Wait until all that was to be kept is in the cache."""
-        return self._cache_writer.run(lambda: None)
+        """Wait until all that was to be kept is in the cache, or it is known that there is no room for it."""
+        return self._cache_writer.run(lambda: None).addErrback(self._not_kept)
+
+    def _not_kept(self, failure: Failure) -> None:
+        """A cache may lack anything; but that its disk is full is news."""
+        failure.trap(sqlite3.Error)
+        refused = MailError(ErrorKind.DISK_FULL, "The cache cannot be written")
+        refused.__cause__ = failure.value
+        self._troubles.note(refused)
 
     def _cached(self, job: Callable[P, None], *args: P.args, **named: P.kwargs) -> None:
         self._cache_writer.run(job, *args, **named).addErrback(lambda _: None)  # a cache may lack anything
