@@ -13,6 +13,9 @@ from itertools import count
 from pathlib import Path
 
 from mailpost.storage.failpoints import FAILPOINTS
+from mailpost.storage.maildir import checking
+from mailpost.storage.maildir.layout import MaildirPlusPlus
+from mailpost.wire.imap.structures import summarise
 from tests.acceptance.server import Twistd, configured, free_port, mailpost
 from tests.crash import mailers
 from tests.crash.actors import SHARED, Actor, connected, digest, done, read_box, read_tree
@@ -192,7 +195,7 @@ class Harness:
     # -- looking
 
     def look(self, running: Import | None = None, all_there: bool = False) -> None:
-        """Start the server and compare everything with what was acknowledged."""
+        """Start the server and compare everything with what was acknowledged; `mailpost check` finds nothing either."""
         self.server.before = ()
         with self.server:
             client = connected(self.server.port)
@@ -205,6 +208,7 @@ class Harness:
             if running is not None:
                 self._import_again(client, running)
             self._look_at_disk()
+            self._check()
             client.logout()
 
     def _look_at_own(self, actor: Actor, found: dict[str, Box]) -> None:
@@ -278,6 +282,11 @@ class Harness:
                 return
             assert time.monotonic() < until, f"left behind: {left}; {files} files of {messages} messages"
             time.sleep(0.05)
+
+    def _check(self) -> None:
+        """What `mailpost check --full` does, beside the server."""
+        report = checking.check(self.root, None, MaildirPlusPlus(), summarise, sample=None)
+        assert report.findings == [], "\n".join([f"after {self.count} kills:", *map(str, report.findings)])
 
     def check(self) -> None:
         """`mailpost check` finds nothing, while no server runs."""
