@@ -6,6 +6,7 @@ RFC: 5321 §4.4, 2033 §4
 from __future__ import annotations
 
 import re
+import shutil
 import smtplib
 import time
 from collections.abc import Iterator, Sequence
@@ -55,12 +56,16 @@ class Mail:
         return found
 
 
-@pytest.fixture(scope="module", params=["unix:{folder}/lmtp", "inet:127.0.0.1:{port}"], ids=["unix", "tcp"])
+@pytest.fixture(scope="module", params=["unix:{folder}/run/lmtp", "inet:127.0.0.1:{port}"], ids=["unix", "tcp"])
 def mail(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mail]:
     port, folder = free_port(), tmp_path_factory.mktemp("mailpost")
     postfix = Postfix(request.param.replace("{port}", str(port)))
     (folder / "aliases").write_text("sales: ann, bob\n")
-    extra = _CONFIG.format(port=port, socket=postfix.folder / "lmtp")
+    run = postfix.folder / "run"  # as docs/operating.md has it made
+    run.mkdir()
+    shutil.chown(run, group="postfix")
+    run.chmod(0o2750)
+    extra = _CONFIG.format(port=port, socket=f"{run}/lmtp:mode=660")
     with configured(folder, users=("ann", "bob"), extra=extra) as server, postfix:
         yield Mail(server, postfix)
 
