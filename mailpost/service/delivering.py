@@ -14,8 +14,10 @@ from mailpost.delivery.body import Run
 from mailpost.delivery.filing import LocalReceiver
 from mailpost.delivery.interfaces import IDeliveryFilter, IRecipients
 from mailpost.delivery.recipients import Recipients, Rules
+from mailpost.mail.errors import MailError
 from mailpost.service.config import Config, ConfigError
 from mailpost.storage.interfaces import IMailStore
+from mailpost.storage.troubles import Troubles
 
 TAKES_MAIL = ("lmtp", "submission", "submissions")
 """Listeners through which mail comes in."""
@@ -34,6 +36,25 @@ def require_recipients(config: Config, checkers: Sequence[object]) -> None:
     if takes_mail(config) and config.users.file is None and not _others(checkers):
         place = config.source.place("users", "file")
         raise ConfigError([f"{place}is missing: whoever logs in by --auth alone is known then, and can get no mail"])
+
+
+def telling(run: Run, what: str) -> Run:
+    """Run like this, and say once in the log what the system refuses: a full disk, no more files.
+
+    Args:
+        run: runs a blocking function in a thread.
+        what: begins the line.
+    """
+    troubles = Troubles(what)
+
+    async def told(work: Callable[[], Any]) -> Any:
+        try:
+            return await run(work)
+        except MailError as error:
+            troubles.note(error)
+            raise
+
+    return told
 
 
 def recipients_of(
@@ -89,7 +110,7 @@ def local_receiver(
         store,
         recipients,
         hostname=config.server.hostname,
-        run=run,
+        run=telling(run, "mail that comes in"),
         filters=filters,
         message_size=config.limits.message,
         most_recipients=config.limits.recipients,

@@ -33,6 +33,7 @@ from mailpost.delivery.senders import Find, Senders
 from mailpost.delivery.sent import SentCopies
 from mailpost.delivery.submission import Submission
 from mailpost.service.config import Config, ConfigError
+from mailpost.service.delivering import telling
 from mailpost.storage.interfaces import IMailStore
 from mailpost.storage.offload import settled
 
@@ -121,7 +122,12 @@ def _queue(
         now=now,
     )
     receiver = QueueReceiver(
-        files, run, now, queue.added, message_size=limits.message, most_recipients=limits.recipients
+        files,
+        telling(run, "the queue"),
+        now,
+        queue.added,
+        message_size=limits.message,
+        most_recipients=limits.recipients,
     )
     return queue, receiver
 

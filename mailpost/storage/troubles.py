@@ -1,4 +1,4 @@
-"""What the system refuses an account: said once in the log while it lasts, however many commands meet it."""
+"""What the system refuses: said once in the log while it lasts, however many commands meet it."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _MOST = 100
 
 
 class Troubles:
-    """The troubles of one account.
+    """The troubles of one account, or of what else lies on a disk.
 
     Args:
-        user: whose it is.
+        what: whose they are: begins the lines.
     """
 
     _log = Logger()
 
-    def __init__(self, user: str) -> None:
-        self._user = user
+    def __init__(self, what: str) -> None:
+        self._what = what
         self._said: dict[tuple[int, str], float] = {}
 
     def note(self, error: BaseException | None) -> None:
@@ -50,7 +50,7 @@ class Troubles:
         if self.is_news(number, path if number in _OF_ONE_PLACE else ""):
             place = f" ({path})" if path else ""
             self._log.warn(
-                "{user}: {text}: {reason}{place}", user=self._user, text=error.text, reason=reason, place=place
+                "{what}: {text}: {reason}{place}", what=self._what, text=error.text, reason=reason, place=place
             )
 
     def is_news(self, number: int, what: str) -> bool:
@@ -75,4 +75,4 @@ class Troubles:
         if over:
             for key in over:
                 del self._said[key]
-            self._log.info("{user}: the disk takes changes again", user=self._user)
+            self._log.info("{what}: the disk takes changes again", what=self._what)

@@ -14,11 +14,13 @@ from tests.faults.places import small_disk, why_no_mounts
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Twistd]]:
-    """Start a server (once a test): `before` stands before its command, `disk` is the size of a file system."""
+    """Start a server (once a test): `before` stands before its command, `disk` is the size of a file system for its
+    mail, `extra` is what more its configuration says.
+    """
     with ExitStack() as stack:
 
-        def started(before: tuple[str, ...] = (), disk: str | None = None) -> Twistd:
-            server = configured(tmp_path, users=("ann", "bob"))
+        def started(before: tuple[str, ...] = (), disk: str | None = None, extra: str = "") -> Twistd:
+            server = configured(tmp_path, users=("ann", "bob"), extra=extra)
             server.before = before
             if disk is not None:
                 if reason := why_no_mounts():

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import smtplib
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.server import Twistd
+from tests.acceptance.server import Twistd, free_port
 from tests.faults.client import MESSAGE, Client
 from tests.faults.places import as_somebody, fill, read_only
 
 BIG = MESSAGE + b"x" * 70 * 1000 + b"\r\n"
 BIGGER = MESSAGE + (b"x" * 70 + b"\r\n") * 20_000
+_MAIL_IN = """\
+lmtp = ["tcp:{lmtp}:interface=127.0.0.1"]
+submission = ["tcp:{submission}:interface=127.0.0.1"]
+[recipients]
+domains = ["example.org"]
+[smarthost]
+host = "127.0.0.1"
+port = 1
+tls = "none"
+queue = "mail/queue"
+"""
 
 
 def files_of(account: Path) -> set[str]:
@@ -28,7 +40,7 @@ def files_of(account: Path) -> set[str]:
 def troubles(server: Twistd) -> list[str]:
     """What the log says of commands that failed."""
     words = ("Troubles#warn", " failed: ", "could not be", "upkeep of")
-    return [line for line in server.log.read_text().splitlines() if any(word in line for word in words)]
+    return [line for line in server.said().splitlines() if any(word in line for word in words)]
 
 
 @pytest.mark.parametrize("octets", [MESSAGE, BIG, BIGGER])
@@ -61,7 +73,56 @@ def test_a_full_disk_refuses_mail_and_serves_the_rest(start: Callable[..., Twist
     with Client(server.port) as ann:
         assert len(ann.uids("INBOX")) == count - 4
         assert len(ann.ok("UID SEARCH SEEN")[-1].split()) - 2 == 0
-    assert "Traceback" not in server.log.read_text()
+    assert "Traceback" not in server.said()
+
+
+@pytest.mark.parametrize("octets", [MESSAGE, BIG, BIGGER])
+@pytest.mark.parametrize("way", ["lmtp", "submission"])
+def test_a_full_disk_puts_mail_off(start: Callable[..., Twistd], tmp_path: Path, way: str, octets: bytes) -> None:
+    """What comes by LMTP, and what waits for a smarthost; temporary files are on that disk too. RFC: 3463 §3.4"""
+    ports = {"lmtp": free_port(), "submission": free_port()}
+    before = ("env", f"TMPDIR={tmp_path / 'mail'}")
+    server = start(disk="16m", before=before, extra=_MAIL_IN.format(**ports))
+    recipients = ["ann", "bob"] if way == "lmtp" else ["carl@example.net"]
+    place = server.folder / "mail"
+
+    def sent() -> list[bytes]:
+        """The answers behind the message, one for each recipient by LMTP."""
+        with (smtplib.LMTP if way == "lmtp" else smtplib.SMTP)("127.0.0.1", ports[way], timeout=60) as client:
+            client.ehlo()
+            if way == "submission":
+                client.login("ann", "pass")
+            answers = [client.mail("ann@example.org")]
+            answers += [client.rcpt(each) for each in recipients] if answers[0][0] == 250 else []
+            if any(code != 250 for code, _ in answers):
+                return [b"%d %b" % answer for answer in answers if answer[0] != 250]
+            answers = [client.data(octets)] + [client.getreply() for _ in recipients[1:]]
+            return [b"%d %b" % answer for answer in answers]
+
+    assert all(answer.startswith(b"250 ") for answer in sent())
+    with Client(server.port) as ann:
+        ann.ok("SELECT INBOX")
+        filler = fill(place)
+        known, answers = files_of(place), [b"250 "]
+        for _ in range(300):  # what the databases hold in reserve is used up
+            answers = sent()
+            if not any(answer.startswith(b"250 ") for answer in answers):
+                break
+            known = files_of(place)
+        assert all(answer.startswith(b"452 4.3.1 ") for answer in answers), answers
+        assert files_of(place) == known
+        if way == "lmtp":
+            assert any(b"Text." in line for line in ann.ok("FETCH 1:* (FLAGS BODY.PEEK[])"))
+        filler.unlink()
+        assert all(answer.startswith(b"250 ") for answer in sent())
+    server.stop()
+    said = [line for line in troubles(server) if "The disk is full" in line]
+    whose = {"lmtp": ["ann", "bob"], "submission": ["the queue"]}[way]
+    whose = ["mail that comes in"] if (way, octets) == ("lmtp", BIGGER) else whose  # its temporary file
+    assert sorted(line.partition("] ")[2] for line in said) == [
+        f"{who}: The disk is full: No space left on device" for who in whose
+    ]
+    assert "Traceback" not in server.said()
 
 
 def test_a_read_only_account_leaves_the_others(start: Callable[..., Twistd]) -> None:
@@ -84,7 +145,7 @@ def test_a_read_only_account_leaves_the_others(start: Callable[..., Twistd]) -> 
         assert bob.uids("INBOX") == [1]
     (line,) = [line for line in troubles(server) if "IMAP login of 'bob'" not in line]
     assert "bob: The mail is on a read-only file system" in line
-    assert "Traceback" not in server.log.read_text()
+    assert "Traceback" not in server.said()
 
 
 def refused_login(port: int, user: str) -> bytes:
@@ -121,4 +182,4 @@ def test_a_folder_without_permission_leaves_the_others(start: Callable[..., Twis
             assert ann.uids("Shut") == [1]
     finally:
         shut.chmod(0o700)
-    assert "Traceback" not in server.log.read_text()
+    assert "Traceback" not in server.said()

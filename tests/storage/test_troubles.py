@@ -11,8 +11,8 @@ import pytest
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
 from mailpost.mail.errors import ErrorKind, MailError
-from mailpost.storage.maildir import troubles as module
-from mailpost.storage.maildir.troubles import Troubles
+from mailpost.storage import troubles as module
+from mailpost.storage.troubles import Troubles
 
 
 @pytest.fixture

@@ -20,10 +20,10 @@ from mailpost.storage.maildir.account import MaildirAccount
 from mailpost.storage.maildir.layout import Hierarchy, layout_of
 from mailpost.storage.maildir.opening import open_files
 from mailpost.storage.maildir.shape import OtherLayoutError, some
-from mailpost.storage.maildir.troubles import Troubles
 from mailpost.storage.maildir.watch import Watcher
 from mailpost.storage.offload import Offload
 from mailpost.storage.records import DEFAULT_FOLDERS, NO_LIMIT, QuotaLimit, SpecialUse
+from mailpost.storage.troubles import Troubles
 
 MOST_WARM = 32
 """Accounts that stay open although nobody uses them."""
