@@ -1,8 +1,12 @@
-"""Another program renames flags as fast as it can: nobody is told that a message is gone, nor kept waiting."""
+"""Another program delivers, renames and deletes: it is told soon, and renames never look like messages that are gone.
+
+RFC: 2177 §3, 9051 §5.2
+"""
 
 from __future__ import annotations
 
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -12,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.server import Twistd
-from tests.faults.client import Client
+from tests.faults.client import MESSAGE, Client
 from tests.faults.test_latency import deliver
 
 MESSAGES = int(os.environ.get("MAILPOST_FAULTS_RENAMED", "20000"))
@@ -22,6 +26,8 @@ MOST_SECONDS = 0.1
 """What 19 of 20 commands take at most while that goes on, those in the folder itself among them."""
 SEEN_SECONDS = 0.5
 """How soon after the last rename all flags are what the names say: some looks on a machine that has other work."""
+TOLD_SECONDS = 0.1
+"""How soon an idling session is told of one change, half of the times at least: a busy machine is late now and then."""
 PATIENCE = 10.0
 
 RENAMER = """
@@ -111,6 +117,38 @@ def test_renames_make_no_message_vanish(start: Callable[..., Twistd], capsys: py
     for client in clients:
         client.close()
     assert "Traceback" not in server.said()
+
+
+def test_one_change_is_told_at_once(start: Callable[..., Twistd], capsys: pytest.CaptureFixture[str]) -> None:
+    server = start()
+    root = server.folder / "mail/ann"
+    with Client(server.port) as idling:
+        idling.ok("SELECT INBOX")
+        tag = idling.send("IDLE")
+        assert idling.answer(tag)[0] == b"+"
+        took: dict[str, list[float]] = {"delivery": [], "rename": [], "deletion": []}
+
+        def told(kind: str, wanted: bytes) -> None:
+            begun = time.perf_counter()
+            while wanted not in (idling.line(PATIENCE) or wanted):
+                pass
+            took[kind].append(time.perf_counter() - begun)
+            time.sleep(0.3)  # what is written behind has been written
+
+        for number in range(9):
+            (root / "tmp/x").write_bytes(MESSAGE.replace(b"\r\n", b"\n"))
+            (root / "tmp/x").rename(root / f"new/{number}.x")
+            told("delivery", b" EXISTS")
+            (file,) = (root / "cur").iterdir()
+            flagged = file.rename(root / f"cur/{number}.x:2,F")
+            told("rename", b"\\Flagged")
+            flagged.unlink()
+            told("deletion", b" EXPUNGE")
+    with capsys.disabled():
+        sys.stdout.write(
+            "\n" + ", ".join(f"{kind} {max(times) * 1e3:.0f} ms" for kind, times in took.items()) + " at most\n"
+        )
+    assert all(statistics.median(each) < TOLD_SECONDS for each in took.values()), took
 
 
 def says_what_names_say(client: Client, cur: Path, but: set[int]) -> bool:
