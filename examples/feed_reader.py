@@ -21,7 +21,7 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from twisted.web.client import Agent, readBody
 
-from mailpost.api import Item, VirtualFolder, mail_server, memory_store, virtual_store
+from mailpost.api import ErrorKind, Item, MailError, VirtualFolder, mail_server, memory_store, virtual_store
 
 EVERY = 600.0
 log = Logger()
@@ -36,7 +36,7 @@ class Feed(VirtualFolder):
         self.address = address
         where = urlsplit(address)
         self.title = " ".join(filter(None, [where.hostname, Path(where.path).stem]))
-        self.entries = {}
+        self.entries = None
         self._agent = agent
 
     async def read(self):
@@ -47,7 +47,7 @@ class Feed(VirtualFolder):
         except Exception as problem:
             log.error("{address} cannot be read: {problem}", address=self.address, problem=problem)
             return
-        before = dict(self.entries)
+        before, self.entries = self.entries, dict(self.entries or {})
         for entry in reversed(found.entries):  # feeds have the newest first
             self.entries[entry.get("id") or entry.get("link") or entry.get("title", "")] = entry
         if self.entries != before:
@@ -62,6 +62,8 @@ class Feed(VirtualFolder):
         return await readBody(response)
 
     def list(self):
+        if self.entries is None:  # an empty list would say that all it ever had is gone
+            raise MailError(ErrorKind.UNAVAILABLE, "This feed has not been read yet")
         return [
             Item(name, version=entry.get("updated", ""), date=_seconds(entry)) for name, entry in self.entries.items()
         ]

@@ -117,12 +117,20 @@ ATOM = """<?xml version="1.0"?>
 """
 
 
+class Slowly(SimpleHTTPRequestHandler):
+    """So clients are there before the feeds have been read, when nothing is known of what they have."""
+
+    def do_GET(self) -> None:
+        time.sleep(0.5)
+        super().do_GET()
+
+
 def test_feeds_are_folders(tmp_path: Path) -> None:
     (tmp_path / "news.xml").write_text(RSS)
     atom = tmp_path / "atom.xml"
     atom.write_text(ATOM)
     state = tmp_path / "feeds.sqlite3"
-    with http(partial(SimpleHTTPRequestHandler, directory=str(tmp_path))) as address:
+    with http(partial(Slowly, directory=str(tmp_path))) as address:
         for run in range(2):
             feeds = f"{address}/news.xml", atom, f"{address}/missing.xml"
             with program("feed_reader.py", *feeds, state=str(state)) as port, imap(port["IMAP"], "me") as client:
