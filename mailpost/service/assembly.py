@@ -57,9 +57,13 @@ from mailpost.web.site import Site
 HASHING_THREADS = 2
 DELIVERY_THREADS = 2
 SHOWING_THREADS = 2
+BACKLOG = 1024
+"""Connections that wait to be taken: Twisted's 50 are fewer than may come while one turn of the reactor lasts, and who
+comes to a full queue tries again a second later."""
 _NONE = Parts()
 _LOOPBACK = re.compile(r":interface=(?:127(?:\.[0-9]{1,3}){3}|\\:\\:1)(?=:|$)")
 _PORT = re.compile(r"(?:tcp6?|ssl):(?:port=)?([0-9]+)(?=:|$)")
+_BETWEEN_PARTS = re.compile(r"(?<!\\):")
 
 
 def endpoints_of(
@@ -79,7 +83,7 @@ def endpoints_of(
     beside = [*(("smtp", each) for each in open_smtp), *(("web", each) for each in open_web)]
     for name, description in [*names, *beside]:
         try:
-            endpoint = serverFromString(reactor, description)
+            endpoint = serverFromString(reactor, _with_backlog(description))
             _check_port(description, [listener.description for listener in found])
             if (path := socket_path(description)) is not None:
                 require_folder(path)
@@ -92,6 +96,15 @@ def endpoints_of(
     if problems:
         raise ConfigError(problems)
     return found
+
+
+def _with_backlog(description: str) -> str:
+    """The same with our backlog, unless it names one or may do so."""
+    kind, *parts = _BETWEEN_PARTS.split(description)
+    is_ours = kind in {"tcp", "tcp6", "ssl", "unix"} and all("=" in part for part in parts[1:])
+    if not is_ours or any(part.startswith("backlog=") for part in parts):
+        return description
+    return f"{description}:backlog={BACKLOG}"
 
 
 def _why_loopback(config: Config, name: str, is_open: bool) -> str:
