@@ -54,7 +54,7 @@ class Storage:
     index: Pattern | None = field(default=None, metadata=_example("/var/lib/mailpost/{user}"))
     """Where the index of each user is kept (two small databases). The default is the Maildir itself."""
     utf8: bool = False
-    """Folders of the file system are named in UTF-8, not in the modified UTF-7 of other servers."""
+    """Folders of the file system are named in UTF-8, not in the modified UTF-7 of others but Courier 5."""
 
 
 @dataclass(frozen=True, slots=True)
