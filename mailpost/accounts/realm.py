@@ -42,7 +42,7 @@ class MailRealm:
     ) -> tuple[type[Interface], object, Callable[[], None]]:
         ours = IMailAccount in interfaces
         if not ours and (self._facade is None or IAccountIMAP not in interfaces):
-            # What cred asks of a realm that is wanted for another interface (twisted.cred.portal.IRealm).
+            # A mistake of whoever built the portal: Twisted's own realms answer it so (twisted.mail.maildir).
             raise NotImplementedError("this realm has mail accounts only")
         try:
             user = checked_user(avatar_id)

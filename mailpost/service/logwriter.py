@@ -21,7 +21,7 @@ from twisted.python.logfile import LogFile
 GATHER_SECONDS = 0.02
 """How long the thread lets lines come together before it writes them."""
 MOST_LINES = 10_000
-"""Lines that may wait for the disk. Whoever has one more to say waits too."""
+"""Lines that may wait for the disk. Further ones are left out, and counted."""
 
 
 class LogWriter(Service):
@@ -38,6 +38,7 @@ class LogWriter(Service):
         self._lines: SimpleQueue[str | None] = SimpleQueue()
         self._writing = False
         self._rotating = False
+        self._left_out = 0
         self._thread: Thread | None = None
 
     def startService(self) -> None:
@@ -57,8 +58,9 @@ class LogWriter(Service):
 
     def write(self, text: str) -> None:
         """Take a line, in any thread."""
-        while self._thread is not None and self._lines.qsize() >= MOST_LINES:
-            time.sleep(GATHER_SECONDS)
+        if self._thread is not None and self._lines.qsize() >= MOST_LINES:
+            self._left_out += 1
+            return
         self._lines.put(text)
         if self._thread is None:
             self._write_now()
@@ -90,8 +92,14 @@ class LogWriter(Service):
                     break
                 line = self._lines.get()
             self._put("".join(lines))
+            self._tell_left_out()
             if line is not None:
                 line = self._lines.get()
+
+    def _tell_left_out(self) -> None:
+        if self._left_out:
+            count, self._left_out = self._left_out, 0
+            self._put(f"- [mailpost] {count} lines are missing here: they came faster than they could be written\n")
 
     def _put(self, text: str) -> None:
         # A full disk, a terminal that is gone or closed: mail is served all the same, and there is nowhere to say it.

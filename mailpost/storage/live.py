@@ -22,8 +22,9 @@ from enum import Enum
 from itertools import compress, islice
 from typing import Protocol
 
-from mailpost.mail.flags import NO_FLAGS, SEEN, Flags, intern_flags
+from mailpost.mail.flags import DELETED, NO_FLAGS, SEEN, Flags, intern_flags
 from mailpost.mail.selected import places_of
+from mailpost.storage.records import Status
 
 LONGEST_JOURNAL = 4096
 """Entries kept before lagging cursors are told to catch up."""
@@ -197,6 +198,31 @@ class LiveMailbox:
     def unseen(self) -> int:
         """How many messages are without \\Seen; found without a look at them."""
         return sum(count for flags, count in self._tally.items() if SEEN not in flags)
+
+    @property
+    def recent(self) -> int:
+        """How many messages no read-write session has seen."""
+        return len(self.uids) - bisect_left(self.uids, self.first_recent)
+
+    def status(self, size: int = 0, deleted_size: int = 0) -> Status:
+        """The counts of what is in memory.
+
+        Args:
+            size: octets of all messages.
+            deleted_size: octets of those with \\Deleted.
+        """
+        return Status(
+            messages=len(self.uids),
+            recent=self.recent,
+            unseen=self.unseen,
+            deleted=sum(count for flags, count in self._tally.items() if DELETED in flags),
+            size=size,
+            deleted_size=deleted_size,
+            uidnext=self.uidnext,
+            uidvalidity=self.uidvalidity,
+            highest_modseq=self.highest_modseq,
+            mailbox_id=self.mailbox_id,
+        )
 
     def keywords(self) -> frozenset[str]:
         """The keywords that any message has."""

@@ -23,6 +23,18 @@ file = "users"
 [listen]
 imap = ["tcp:{port}:interface=127.0.0.1"]
 """
+MAIL = """\
+lmtp = ["tcp:{lmtp}:interface=127.0.0.1"]
+submission = ["tcp:{submission}:interface=127.0.0.1"]
+[recipients]
+domains = ["example.org"]
+[smarthost]
+host = "127.0.0.1"
+port = 1
+tls = "none"
+queue = "{queue}"
+"""
+"""More of it: mail comes in, and what is for others waits in the queue, since there is no smarthost."""
 
 
 def free_port() -> int:

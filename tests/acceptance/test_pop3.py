@@ -249,7 +249,7 @@ def test_fetchmail(mail: Mail, tmp_path: Path) -> None:
     rc.write_text(
         f"set invisible\nset no syslog\nset idfile {tmp_path}/ids\nset pidfile {tmp_path}/pid\n"
         f'poll 127.0.0.1 protocol pop3 port {mail.port} uidl\n  user "ann" password "pass" is "root" here\n'
-        f"  fetchall no keep no rewrite no stripcr sslproto ''\n  mda \"cat > $(mktemp {out}/XXXXXXXXXX)\"\n"
+        f"  fetchall no keep no rewrite no stripcr sslproto ''\n  mda \"cat > $(mktemp -p {out})\"\n"
     )
     rc.chmod(0o600)
     home = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
@@ -279,7 +279,7 @@ def test_getmail(mail: Mail, tmp_path: Path) -> None:
     (settings / "getmailrc").write_text(
         f"[retriever]\ntype = SimplePOP3Retriever\nserver = 127.0.0.1\nport = {mail.port}\nusername = ann\n"
         "password = pass\n[destination]\ntype = MDA_external\npath = /bin/sh\nallow_root_commands = true\n"
-        f"arguments = ('-c', 'cat > $(mktemp {out}/XXXXXXXXXX)')\n"
+        f"arguments = ('-c', 'cat > $(mktemp -p {out})')\n"
         "[options]\ndelete = true\ndelivered_to = false\nreceived = false\n"
     )
     done = subprocess.run(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.server import Twistd, configured, free_port
+from tests.acceptance.server import MAIL, Twistd, configured, free_port
 from tests.crash.actors import connected, done
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
@@ -24,17 +24,6 @@ _CALLS = "fsync,fdatasync,rename,renameat,renameat2,link,linkat,write,pwrite64,w
 _CALL = re.compile(r"^\d+ +(\w+)\((.*)\) += (-?\d+)")
 _RESUMED = re.compile(r"^(\d+) +<\.\.\. (\w+) resumed>(.*)$")
 _UNFINISHED = re.compile(r"^(\d+) +(.*) <unfinished \.\.\.>$")
-_POST = """\
-lmtp = ["tcp:{lmtp}:interface=127.0.0.1"]
-submission = ["tcp:{submission}:interface=127.0.0.1"]
-[recipients]
-domains = ["example.org"]
-[smarthost]
-host = "127.0.0.1"
-port = 1
-tls = "none"
-queue = "queue"
-"""
 MESSAGE = b"From: ann@example.org\r\nSubject: order\r\n\r\ntext\r\n"
 
 
@@ -72,7 +61,9 @@ class Post:
 @pytest.fixture
 def post(tmp_path: Path) -> Iterator[Post]:
     lmtp, submission = free_port(), free_port()
-    server = configured(tmp_path, users=("ann", "bob"), extra=_POST.format(lmtp=lmtp, submission=submission))
+    server = configured(
+        tmp_path, users=("ann", "bob"), extra=MAIL.format(lmtp=lmtp, submission=submission, queue="queue")
+    )
     for each in _traced(server):
         yield Post(*each, lmtp, submission)
 

@@ -9,23 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.server import Twistd, free_port
+from tests.acceptance.server import MAIL, Twistd, free_port
 from tests.faults.client import MESSAGE, Client
 from tests.faults.places import as_somebody, fill, read_only
 
 BIG = MESSAGE + b"x" * 70 * 1000 + b"\r\n"
 BIGGER = MESSAGE + (b"x" * 70 + b"\r\n") * 20_000
-_MAIL_IN = """\
-lmtp = ["tcp:{lmtp}:interface=127.0.0.1"]
-submission = ["tcp:{submission}:interface=127.0.0.1"]
-[recipients]
-domains = ["example.org"]
-[smarthost]
-host = "127.0.0.1"
-port = 1
-tls = "none"
-queue = "mail/queue"
-"""
 
 
 def files_of(account: Path) -> set[str]:
@@ -82,7 +71,7 @@ def test_a_full_disk_puts_mail_off(start: Callable[..., Twistd], tmp_path: Path,
     """What comes by LMTP, and what waits for a smarthost; temporary files are on that disk too. RFC: 3463 §3.4"""
     ports = {"lmtp": free_port(), "submission": free_port()}
     before = ("env", f"TMPDIR={tmp_path / 'mail'}")
-    server = start(disk="16m", before=before, extra=_MAIL_IN.format(**ports))
+    server = start(disk="16m", before=before, extra=MAIL.format(**ports, queue="mail/queue"))
     recipients = ["ann", "bob"] if way == "lmtp" else ["carl@example.net"]
     place = server.folder / "mail"
 

@@ -123,23 +123,27 @@ def test_a_full_disk_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert out.getvalue() == "kept\n"
 
 
-def test_whoever_says_too_much_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_too_much_is_left_out_and_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_LINES", 10)
     out = Slow()
     writer = LogWriter(out)
     writer.startService()
-    talker = threading.Thread(target=lambda: [writer.write("x\n") for _ in range(100)])
-    talker.start()
-    talker.join(0.3)
-    assert talker.is_alive()
+    begun = time.monotonic()
+    for _ in range(100):
+        writer.write("x\n")
+    assert time.monotonic() - begun < 1
     out.go.set()
-    talker.join(10)
     writer.stopService()
-    assert out.getvalue() == "x\n" * 100
+    said, count = out.getvalue(), out.getvalue().count("x\n")
+    assert 10 <= count <= 20, "those that wait, and those that are being written"
+    assert f" {100 - count} lines are missing here" in said
 
 
 @pytest.mark.parametrize("started", [True, False])
-def test_a_signal_handler_has_something_to_say_meanwhile(tmp_path: Path, started: bool) -> None:
+def test_a_signal_handler_has_something_to_say_meanwhile(
+    tmp_path: Path, started: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_LINES", 1_000_000)
     with (tmp_path / "log").open("w") as out:
         writer = LogWriter(out)
         if started:

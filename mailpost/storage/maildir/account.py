@@ -301,8 +301,8 @@ class MaildirAccount:
         if mailbox is not None:
             await self.catch_up(mailbox)
             counts = self.registry.statuses.get(info.number)
-            if counts is None or counts.recent != mailbox.recent:
-                counts = mailbox.status(await self._size(info), await self._deleted_size(mailbox))
+            if counts is None or counts.recent != mailbox.live.recent:
+                counts = mailbox.live.status(await self._size(info), await self._deleted_size(mailbox))
         else:
             await self._looking.look(info)
             counts = self.registry.statuses.get(info.number)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import AsyncIterator, Generator, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -10,7 +9,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from mailpost.mail.errors import ErrorKind, MailError
-from mailpost.mail.flags import DELETED, RECENT, SEEN, FlagChange, Flags, intern_flags
+from mailpost.mail.flags import RECENT, FlagChange, Flags, intern_flags
 from mailpost.mail.searchkeys import SearchKey
 from mailpost.mail.uidset import UidSet
 from mailpost.storage.index import changes
@@ -23,7 +22,7 @@ from mailpost.storage.maildir.reading import Batch, Refused
 from mailpost.storage.maildir.searching import Facts, Scans, Search
 from mailpost.storage.maildir.watch import FolderWatch
 from mailpost.storage.maildir.workers import Workers
-from mailpost.storage.records import Attribute, Copied, Fetched, Status, Stored
+from mailpost.storage.records import Attribute, Copied, Fetched, Stored
 
 _FEW, _FEW_WHOLE = 64, 8
 """So many messages (or whole ones) are fetched in one go, without a turn for others."""
@@ -276,26 +275,3 @@ class MaildirMailbox:
     async def vanished(self, since: int) -> UidSet | None:
         """What was expunged above this mod-sequence, as far as that is remembered."""
         return await self._workers.query(changes.vanished, self.folder.number, since)
-
-    # -- counting
-
-    @property
-    def recent(self) -> int:
-        """How many messages no read-write session has seen."""
-        return len(self.live.uids) - bisect_left(self.live.uids, self.live.first_recent)
-
-    def status(self, size: int, deleted_size: int) -> Status:
-        """The counts of what is in memory. `size`: the sum of all sizes; `deleted_size`: see `Status`."""
-        live = self.live
-        return Status(
-            messages=len(live.uids),
-            recent=self.recent,
-            unseen=sum(SEEN not in flags for flags in live.flags),
-            deleted=sum(DELETED in flags for flags in live.flags),
-            size=size,
-            deleted_size=deleted_size,
-            uidnext=live.uidnext,
-            uidvalidity=live.uidvalidity,
-            highest_modseq=live.highest_modseq,
-            mailbox_id=live.mailbox_id,
-        )

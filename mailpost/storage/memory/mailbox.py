@@ -9,7 +9,7 @@ from typing import Any
 from zope.interface import implementer
 
 from mailpost.mail.errors import ErrorKind, MailError
-from mailpost.mail.flags import DELETED, RECENT, SEEN, FlagChange, Flags, apply_change, intern_flags
+from mailpost.mail.flags import DELETED, RECENT, FlagChange, Flags, apply_change, intern_flags
 from mailpost.mail.headers import end_of, select
 from mailpost.mail.searching import header_texts, matches
 from mailpost.mail.searchkeys import SearchKey
@@ -110,22 +110,8 @@ class MemoryMailbox:
     def status(self) -> Status:
         """Counts."""
         live = self.live
-        return Status(
-            messages=len(live.uids),
-            recent=sum(uid >= live.first_recent for uid in live.uids),
-            unseen=sum(SEEN not in flags for flags in live.flags),
-            deleted=sum(DELETED in flags for flags in live.flags),
-            size=sum(self.sizes()),
-            deleted_size=sum(
-                len(self._messages[uid].octets)
-                for uid, flags in zip(live.uids, live.flags, strict=True)
-                if DELETED in flags
-            ),
-            uidnext=live.uidnext,
-            uidvalidity=live.uidvalidity,
-            highest_modseq=live.highest_modseq,
-            mailbox_id=live.mailbox_id,
-        )
+        deleted = (uid for uid, flags in zip(live.uids, live.flags, strict=True) if DELETED in flags)
+        return live.status(sum(self.sizes()), sum(len(self._messages[uid].octets) for uid in deleted))
 
     def sizes(self) -> list[int]:
         """Octets of each message."""

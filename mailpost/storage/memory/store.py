@@ -16,10 +16,10 @@ from zope.interface import implementer
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.flags import RECENT, intern_flags
 from mailpost.mail.foldertree import INBOX, above, below, canonical_name, known_name, moved, tree
-from mailpost.mail.lineends import normalised
 from mailpost.mail.summary import Summariser
-from mailpost.storage.interfaces import IMailAccount, IMaildrop, IMaildropAccount, IMailStore, ISpool
+from mailpost.storage.interfaces import IMailAccount, IMaildrop, IMaildropAccount, IMailStore
 from mailpost.storage.memory.mailbox import MemoryMailbox, Message, no_such
+from mailpost.storage.octetspool import OctetSpool, octets_of
 from mailpost.storage.records import (
     DEFAULT_FOLDERS,
     NO_LIMIT,
@@ -186,9 +186,9 @@ class MemoryAccount:
         if limit and not limit.allows(self.usage(), sum(sizes) - sum(freed), len(sizes) - len(freed)):
             raise MailError(ErrorKind.OVER_QUOTA, "The account is full: this would exceed its quota")
 
-    def spool(self, expected: int, beside: int = 0) -> MemorySpool:
+    def spool(self, expected: int, beside: int = 0) -> OctetSpool:
         """Begin to receive a message."""
-        return MemorySpool()
+        return OctetSpool()
 
     def append(
         self,
@@ -241,30 +241,6 @@ class MemoryMaildrop:
         self.release = release
 
 
-@implementer(ISpool)
-class MemorySpool:
-    """A message on its way in."""
-
-    def __init__(self) -> None:
-        self.octets = bytearray()
-
-    @property
-    def size(self) -> int:
-        """Octets so far."""
-        return len(self.octets)
-
-    def write(self, data: bytes) -> None:
-        """Take the next octets."""
-        self.octets += data
-
-    def abort(self) -> None:
-        """Throw it away."""
-        self.octets = bytearray()
-
-
 def _message(new: NewMessage, now: int) -> Message:
-    octets = bytes(new.octets.octets) if isinstance(new.octets, MemorySpool) else new.octets
-    if not isinstance(octets, bytes):
-        raise TypeError(f"a memory store takes bytes and its own spools, not {octets!r}")
     date = now if new.internaldate is None else new.internaldate
-    return Message(normalised(octets), intern_flags(new.flags - {RECENT}), date, now)
+    return Message(octets_of(new), intern_flags(new.flags - {RECENT}), date, now)

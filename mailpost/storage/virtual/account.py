@@ -12,7 +12,6 @@ from zope.interface import implementer
 
 from mailpost.mail.errors import ErrorKind, MailError
 from mailpost.mail.foldertree import INBOX, below, canonical_name, known_name, tree
-from mailpost.mail.lineends import normalised
 from mailpost.storage.interfaces import (
     ICountingAccount,
     IMailAccount,
@@ -20,6 +19,7 @@ from mailpost.storage.interfaces import (
     IMaildropAccount,
     ISharedAccount,
 )
+from mailpost.storage.octetspool import OctetSpool, octets_of
 from mailpost.storage.records import (
     NO_LIMIT,
     Appended,
@@ -36,7 +36,7 @@ from mailpost.storage.virtual.ledger import FolderRow
 from mailpost.storage.virtual.mailbox import Transfer, VirtualMailbox
 from mailpost.storage.virtual.pauses import Pauses
 from mailpost.storage.virtual.source import Source, is_folder
-from mailpost.storage.virtual.transfer import OctetSpool, octets_of, transfer_into
+from mailpost.storage.virtual.transfer import transfer_into
 
 _log = Logger()
 _OF_THE_PROGRAM = "Folders here are made by a program"
@@ -243,7 +243,7 @@ class VirtualAccount:
         """Counts without sizes, for which every message had to be made."""
         mailbox = await self.open(name)
         try:
-            return mailbox.counts()
+            return mailbox.live.status()
         finally:
             mailbox.release()
 
@@ -279,7 +279,7 @@ class VirtualAccount:
         """Let the program take messages, and remove the one that they replace."""
         mailbox = self.found(name)
         mailbox.require_additions()
-        whole = [NewMessage(normalised(octets_of(each)), each.flags, each.internaldate) for each in messages]
+        whole = [NewMessage(octets_of(each), each.flags, each.internaldate) for each in messages]
         if replaced is not None:
             replaced[0].require_message(replaced[1])
         uids = await mailbox.add(whole, origin)

@@ -21,37 +21,31 @@ async def flag(source: Source, entries: Mapping[int, Entry], flags: Mapping[int,
     """Tell the program which flags messages have now, if it wants to know."""
     if not source.can("flag"):
         return list(flags), None
+    return await _each(source, "flag", {uid: (entries[uid].id, value) for uid, value in flags.items()}, pauses)
+
+
+async def remove(source: Source, entries: Mapping[int, Entry], uids: Sequence[int], pauses: Pauses) -> Outcome:
+    """Let the program remove the items of messages."""
+    source.ours += 1
+    try:
+        return await _each(source, "remove", {uid: (entries[uid].id,) for uid in uids}, pauses)
+    finally:
+        source.ours += 1
+
+
+async def _each(source: Source, ability: str, wanted: Mapping[int, tuple[Any, ...]], pauses: Pauses) -> Outcome:
+    """Ask for each of these messages, whatever becomes of the others. `wanted`: UID -> the arguments."""
     done: list[int] = []
     failure = None
-    for uid, value in flags.items():
+    for uid, arguments in wanted.items():
         try:
-            await source.asked("flag", entries[uid].id, value)
+            await source.asked(ability, *arguments)
         except MailError as error:
             failure = error
         else:
             done.append(uid)
         if pauses.due:
             await pauses.pause()
-    return done, failure
-
-
-async def remove(source: Source, entries: Mapping[int, Entry], uids: Sequence[int], pauses: Pauses) -> Outcome:
-    """Let the program remove the items of messages."""
-    done: list[int] = []
-    failure = None
-    source.ours += 1
-    try:
-        for uid in uids:
-            try:
-                await source.asked("remove", entries[uid].id)
-            except MailError as error:
-                failure = error
-            else:
-                done.append(uid)
-            if pauses.due:
-                await pauses.pause()
-    finally:
-        source.ours += 1
     return done, failure
 
 

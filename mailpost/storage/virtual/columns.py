@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 
-from mailpost.mail.flags import DELETED, NO_FLAGS, SEEN, Flags, intern_flags
+from mailpost.mail.flags import NO_FLAGS, Flags, intern_flags
 from mailpost.mail.uidset import UidSet
 from mailpost.storage.live import LiveMailbox
-from mailpost.storage.records import Status
 from mailpost.storage.virtual.entries import UNKNOWN, Difference, Entry, difference, inherited, merged
 from mailpost.storage.virtual.interfaces import Item
 from mailpost.storage.virtual.keeping import Keeping
@@ -200,22 +199,6 @@ class Columns:
         if since < self._forgotten:
             return None
         return UidSet.of_ranges(span for modseq, uids in self._vanished if modseq > since for span in uids.ranges)
-
-    def counts(self, size: int = 0, deleted_size: int = 0) -> Status:
-        """Counts."""
-        live = self.live
-        return Status(
-            messages=len(live.uids),
-            recent=sum(uid >= live.first_recent for uid in live.uids),
-            unseen=sum(SEEN not in flags for flags in live.flags),
-            deleted=sum(DELETED in flags for flags in live.flags),
-            size=size,
-            deleted_size=deleted_size,
-            uidnext=live.uidnext,
-            uidvalidity=live.uidvalidity,
-            highest_modseq=live.highest_modseq,
-            mailbox_id=live.mailbox_id,
-        )
 
     async def keep_recent(self) -> None:
         """Which messages somebody has seen is kept, too."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
@@ -17,7 +18,7 @@ _KEYWORD = re.compile(r"[!#$&'+,\-./0-9:;<=>?@A-Z\[^_`a-z|}~]+")
 
 
 @implementer(IVirtualFolder)
-class VirtualFolder:
+class VirtualFolder(ABC):
     """A folder over a program's data: write `list` and `fetch`, call `changed` when something is new.
 
     RFC: 9051 §2.3.1.1 (a message never changes, so an item of another version is another message)
@@ -26,13 +27,13 @@ class VirtualFolder:
     poll: float | None = 30.0
     special_use: SpecialUse | None = None
 
+    @abstractmethod
     def list(self) -> Any:
         """See `IVirtualFolder`."""
-        raise NotImplementedError(f"{type(self).__name__} lists nothing")
 
+    @abstractmethod
     def fetch(self, item: Any) -> Any:
         """See `IVirtualFolder`."""
-        raise NotImplementedError(f"{type(self).__name__} makes no messages")
 
     def changed(self) -> None:
         """What `list` answers is another now: sessions in the folder are told soon. In the reactor thread, at once."""

@@ -149,7 +149,7 @@ class Ledger:
                     raise LedgerError(f"{self._path} is of a later version of mailpost")
                 if not version:
                     database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
-            except BaseException:
+            except BaseException:  # raised again: `Keeping` logs what is no bug, whoever waits logs bugs
                 database.close()
                 raise
             self._opened = database

@@ -81,7 +81,6 @@ class VirtualMailbox:
         self.live = self._columns.live
         self.entries = self._columns.entries
         self.vanished = self._columns.vanished
-        self.counts = self._columns.counts
         self.keep_recent = self._columns.keep_recent
         self._home = home
         self._lock = DeferredLock()
@@ -216,7 +215,7 @@ class VirtualMailbox:
         sizes = await self._reading.sizes()
         live = self.live
         deleted = sum(sizes.get(uid, 0) for uid, flags in zip(live.uids, live.flags, strict=True) if DELETED in flags)
-        return self.counts(sum(sizes.values()), deleted)
+        return live.status(sum(sizes.values()), deleted)
 
     # -- changing
 

@@ -22,12 +22,13 @@ from mailpost.storage.interfaces import (
     ISpool,
     refreshed,
 )
+from mailpost.storage.octetspool import OctetSpool
 from mailpost.storage.offload import settled
 from mailpost.storage.records import Appended, Attribute, Copied, Folder, NewMessage, SpecialUse, Status
 from mailpost.storage.virtual.account import VirtualAccount
 from mailpost.storage.virtual.mailbox import VirtualMailbox
 from mailpost.storage.virtual.store import VirtualStore
-from mailpost.storage.virtual.transfer import OctetSpool, transfer_into
+from mailpost.storage.virtual.transfer import transfer_into
 from mailpost.storage.wrapped import Wrapped, Wrappers, unwrapped
 
 _DELETED = intern_flags({DELETED})

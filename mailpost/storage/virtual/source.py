@@ -164,7 +164,7 @@ class Source:
                     await self._home.pauses.pause()
         except MailError:
             raise
-        except Exception:
+        except Exception:  # a bug of the program's, which `failed` logs
             raise self.failed("list") from None
         if twice is not None and "twice" not in self._incidents:
             self._incidents["twice"] = ""
@@ -229,7 +229,7 @@ class Source:
             return await answered(getattr(self.folder, ability)(*arguments), self._home.clock)
         except MailError:
             raise
-        except Exception:
+        except Exception:  # a bug of the program's, which `failed` logs
             raise self.failed((ability, arguments[0] if ability != "add" else None)) from None
 
     # -- what goes wrong

@@ -126,7 +126,7 @@ class VirtualStore:
                 raise TypeError(f"the folders of a user are a mapping, not {found!r}")
         except MailError:
             raise
-        except Exception as problem:
+        except Exception as problem:  # a bug of the program's: logged once as long as it goes on
             if user not in self._failing:
                 self._failing.add(user)
                 _log.failure("Bug in the folders of {user}", user=user)

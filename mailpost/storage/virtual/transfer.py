@@ -5,44 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from zope.interface import implementer
-
 from mailpost.mail.errors import MailError
-from mailpost.storage.interfaces import ISpool
 from mailpost.storage.offload import settled
 from mailpost.storage.records import Attribute, Copied, NewMessage
 from mailpost.storage.virtual.mailbox import VirtualMailbox
-
-
-@implementer(ISpool)
-class OctetSpool:
-    """A message on its way in, in memory."""
-
-    def __init__(self) -> None:
-        self.octets = bytearray()
-
-    @property
-    def size(self) -> int:
-        """Octets so far."""
-        return len(self.octets)
-
-    def write(self, data: bytes) -> None:
-        """Take the next octets."""
-        self.octets += data
-
-    def abort(self) -> None:
-        """Throw it away."""
-        self.octets = bytearray()
-
-
-def octets_of(message: NewMessage) -> bytes:
-    """The octets of a message that is to be appended, which may be in a spool of ours."""
-    octets: Any = message.octets
-    if isinstance(octets, OctetSpool):
-        return bytes(octets.octets)
-    if not isinstance(octets, bytes):
-        raise TypeError("this spool is of another store")
-    return octets
 
 
 async def transfer_into(

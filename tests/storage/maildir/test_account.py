@@ -508,7 +508,7 @@ class AccountTests(TestCase):
     async def test_a_list_of_folders_shows_what_others_made(self) -> None:
         self.patch(folderlist_module, "LOOK_SECONDS", -1)
         account = await self.account()
-        for place in ("cur", "new", "tmp"):
+        for place in ("tmp", "new", "cur"):  # with cur it is a folder, and we make what it lacks
             (self.place / "ann" / self.directory("Theirs") / place).mkdir(parents=True)
         await account.refresh()
         self.assertIn("Theirs", [folder.name for folder in account.folders()])
