@@ -88,6 +88,6 @@ class Transaction:
         self.session.close("quit")
         if self.session.maildrop is not None:
             removed = await self.session.update(self.session.maildrop)
-            self.session.write(responses.ok(b"Bye, %d messages deleted" % removed if removed else b"Bye"))
+            self.session.write(responses.ok(b"Bye, %d deleted" % removed if removed else b"Bye"))
         else:
             self.session.write(responses.ok(b"Bye"))

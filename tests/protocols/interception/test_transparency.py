@@ -79,6 +79,14 @@ def pop3_server() -> pop3.Server:
     return server
 
 
+def submission_server() -> smtp.Server:
+    return smtp.submission(SubmissionSettings(line_length=200, message_size=200, bad_commands=50, login_timeout=10_000))
+
+
+def lmtp_server() -> smtp.Server:
+    return smtp.lmtp(LmtpSettings(line_length=200, message_size=200, bad_commands=50, idle_timeout=10_000))
+
+
 SIZES = some.lists(some.integers(1, 200), max_size=8)
 IMAP_LINES = some.lists(some.one_of(some.sampled_from(COMMANDS), some.binary(max_size=30)), max_size=12)
 
@@ -115,15 +123,8 @@ GREETED = some.sampled_from([b"", b"LHLO x\r\n", b"EHLO x\r\nAUTH PLAIN AGpvZQBz
     b"LHLO x\r\n", b"MAIL FROM:<a@b>\r\nRCPT TO:<a>\r\nRCPT TO:<b>\r\nDATA\r\nx\r\n.\r\nRSET\r\n", [], False, False
 )
 def test_smtp(greeting: bytes, stream: bytes, sizes: list[int], users: bool, late: bool) -> None:
-    def server() -> smtp.Server:
-        if users:
-            return smtp.submission(
-                SubmissionSettings(line_length=200, message_size=200, bad_commands=50, login_timeout=10_000)
-            )
-        return smtp.lmtp(LmtpSettings(line_length=200, message_size=200, bad_commands=50, idle_timeout=10_000))
-
     # A line that is too long is told of when it ends, not before.
     pieces = cut(greeting + stream + b"\r\n", sizes)
-    protocol = "submission" if users else "lmtp"
+    protocol, server = ("submission", submission_server) if users else ("lmtp", lmtp_server)
     plain = play(server(), protocol, None, pieces)
     assert play(server(), protocol, Late() if late else Interceptor(), pieces) == plain

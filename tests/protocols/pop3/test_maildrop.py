@@ -67,5 +67,5 @@ def test_marks_of_what_was_seen_that_fail_cost_no_mail() -> None:
         raise MailError(ErrorKind.DISK_FULL, "The disk is full")
 
     maildrop._mailbox.store = fails
-    assert client.says(b"QUIT") == b"+OK Bye, 1 messages deleted\r\n"
+    assert client.says(b"QUIT") == b"+OK Bye, 1 deleted\r\n"
     assert server.left() == [1]

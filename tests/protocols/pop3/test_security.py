@@ -208,7 +208,7 @@ def test_quit_waits_for_the_deletions() -> None:
     assert not client.transport.disconnecting
     assert slow.asked == [[1, 3]]
     slow.waiting.callback(None)
-    assert client.heard() == b"+OK Bye, 2 messages deleted\r\n"
+    assert client.heard() == b"+OK Bye, 2 deleted\r\n"
     assert client.transport.disconnecting
     assert server.left() == [2]
 

@@ -83,7 +83,7 @@ def test_a_whole_session() -> None:
         C: NOOP
         S: +OK
         C: QUIT
-        S: +OK Bye, 1 messages deleted
+        S: +OK Bye, 1 deleted
         """,
         client=Client(server, "127.0.0.1"),
     )
@@ -155,7 +155,7 @@ def test_the_view_is_that_of_the_login() -> None:
     assert client.says(b"RETR 4") == b"-ERR There is no message 4\r\n"
     client.says(b"DELE 2")
     client.says(b"DELE 3")
-    assert client.says(b"QUIT") == b"+OK Bye, 1 messages deleted\r\n"
+    assert client.says(b"QUIT") == b"+OK Bye, 1 deleted\r\n"
     assert server.left() == [1, 4]
 
 
