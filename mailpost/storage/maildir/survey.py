@@ -74,13 +74,14 @@ def survey(
         listing, cur_mtime, steady, twins = _listed(files)
     seen = listing.cur
     yield
-    missing = [(uid, name) for uid, name in rows if base_of(name) not in seen]
-    gone: list[int] = []
-    if missing and steady:
-        gone, steady = _gone(files, missing, seen)
-        yield
     known = {base_of(name): uid for uid, name in rows}
     yield
+    absent = known.keys() - seen.keys()
+    gone: list[int] = []
+    if absent and steady:
+        gone, steady = _gone(files, {base: uid for base, uid in known.items() if base in absent}, seen)
+        yield
+    shown = set(seen.values())
     return Survey(
         uidvalidity=row.uidvalidity if row is not None else 0,
         known=known,
@@ -90,8 +91,10 @@ def survey(
         at=at,
         steady=steady,
         gone=gone,
-        renamed=[(uid, name, seen[base]) for uid, name in rows if seen.get(base := base_of(name), name) != name],
-        fresh=[name for base, name in seen.items() if base not in known and base not in dead],
+        renamed=[
+            (uid, name, seen[base]) for uid, name in rows if name not in shown and (base := base_of(name)) in seen
+        ],
+        fresh=[seen[base] for base in seen.keys() - known.keys() if base not in dead],
         dead={base: seen[base] for base in dead if base in seen},
         waiting=[name for base, name in listing.new.items() if base not in seen],
     )
@@ -120,12 +123,14 @@ def _listed(files: FolderFiles) -> tuple[Listing, int, bool, list[str]]:
     return listing, before[0], steady, listing.repeated if steady else []
 
 
-def _gone(files: FolderFiles, missing: list[tuple[int, str]], seen: dict[str, str]) -> tuple[list[int], bool]:
-    """Which messages are gone for certain, and whether that could be told; what shows after all is put into `seen`."""
+def _gone(files: FolderFiles, missing: dict[str, int], seen: dict[str, str]) -> tuple[list[int], bool]:
+    """Which of these (base name -> UID) are gone for certain, and whether that could be told.
+
+    What shows after all is put into `seen`.
+    """
     second, settled = files.settled_listing(_TRIES)
     gone = []
-    for uid, name in missing:
-        base = base_of(name)
+    for base, uid in missing.items():
         if base in second.cur:
             seen[base] = second.cur[base]
         elif settled and base not in second.new:
