@@ -420,7 +420,6 @@ class AccountTests(TestCase):
 
     async def test_a_folder_that_does_not_come_to_rest_keeps_nobody_waiting(self) -> None:
         self.patch(looking_module, "PATIENCE", -1)  # every survey that was not steady took too long
-        self.patch(looking_module, "PAUSE_SECONDS", 0.01)
         account = await self.account()
         await account.append("INBOX", [NewMessage(MESSAGE)] * 3)
         mailbox = await account.open("INBOX")
